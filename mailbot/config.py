@@ -1,0 +1,360 @@
+"""config.toml -> frozen Config. Owns every key, default and unit; knows no stage.
+
+Every problem is collected and reported at once, with the key's path and the line where it stands.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from datetime import date
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    model_validator,
+)
+
+from mailbot import tomlfile
+from mailbot.errors import ConfigError
+from mailbot.model import MessageClass
+
+#: What ships with mailbot: beside the package in a checkout, inside it in a wheel.
+_PACKAGE = Path(__file__).resolve().parent
+SHIPPED = _PACKAGE / "defaults" if (_PACKAGE / "defaults").is_dir() else _PACKAGE.parent
+
+Security = Literal["tls", "starttls", "none"]
+
+
+def _address(value: str) -> str:
+    if not re.fullmatch(r"[^@\s<>,;:\"()]+@[^@\s<>,;:\"()]+", value):
+        raise ValueError("must be one mail address such as name@example.org")
+    local, _, domain = value.rpartition("@")
+    return f"{local}@{domain.lower()}"
+
+
+def _time_zone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError("must be an IANA time zone such as Europe/London") from None
+    return value
+
+
+def _cron(value: str) -> str:
+    from apscheduler.triggers.cron import CronTrigger
+
+    try:
+        CronTrigger.from_crontab(value, timezone="UTC")
+    except ValueError as problem:
+        raise ValueError(f"must be five cron fields such as '0 7 * * mon-fri' ({problem})") from None
+    return value
+
+
+def _since(value: object) -> object:
+    if isinstance(value, str) and value != "today":
+        try:
+            return date.fromisoformat(value)
+        except ValueError:
+            raise ValueError('must be "today" or a date such as 2026-11-01') from None
+    return value
+
+
+Address = Annotated[str, AfterValidator(_address)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Days = Annotated[float, Field(gt=0, le=3650)]
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+Count = Annotated[int, Field(ge=1, le=1_000_000)]
+Octets = Annotated[int, Field(ge=10_000, le=1_000_000_000)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
+
+
+class _Server(_Section):
+    """Where a server is and how to sign in to it."""
+
+    _default_ports: ClassVar[dict[str, int]] = {}
+
+    #: host name or address
+    host: Annotated[str, Field(min_length=1)]
+    #: 0: the protocol's own port for `security`
+    port: Annotated[int, Field(ge=0, le=65535)] = 0
+    security: Security
+    username: str = ""
+    password_env: str = ""
+    password_file: str = ""
+    password_keyring: str = ""
+    ca_file: str = ""
+    timeout_s: Seconds = 30.0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _port_by_security(cls, values: Any) -> Any:
+        if isinstance(values, dict) and not values.get("port"):
+            security = values.get("security", cls.model_fields["security"].default)
+            if security in cls._default_ports:
+                return {**values, "port": cls._default_ports[security]}
+        return values
+
+    @model_validator(mode="after")
+    def _sane(self) -> _Server:
+        given = [key for key in _PASSWORD_KEYS if getattr(self, key)]
+        if self.username and len(given) != 1:
+            raise ValueError(f"needs exactly one of {', '.join(_PASSWORD_KEYS)} (given: {', '.join(given) or 'none'})")
+        if self.security == "none" and not is_loopback(self.host):
+            raise ValueError('security = "none" is allowed for loopback addresses only; use "tls" or "starttls"')
+        return self
+
+
+_PASSWORD_KEYS = ("password_env", "password_file", "password_keyring")
+
+
+class Imap(_Server):
+    """The server that mail is read from."""
+
+    _default_ports: ClassVar[dict[str, int]] = {"tls": 993, "starttls": 143, "none": 143}
+    security: Security = "tls"
+    username: Annotated[str, Field(min_length=1)]
+
+
+class Smtp(_Server):
+    """The server that mail is sent through."""
+
+    _default_ports: ClassVar[dict[str, int]] = {"tls": 465, "starttls": 587, "none": 25}
+    security: Security = "starttls"
+
+
+class Account(_Section):
+    """One login, with the mailboxes (folders) to read in it."""
+
+    name: Annotated[str, Field(min_length=1, max_length=100)]
+    address: Address
+    display_name: str = ""
+    aliases: tuple[Address, ...] = ()
+    mailboxes: Annotated[tuple[str, ...], Field(min_length=1)] = ("INBOX",)
+    poll_interval_s: Seconds = 60.0
+    imap: Imap
+    smtp: Smtp
+
+
+class Coordinator(_Section):
+    """Who signs the acknowledgements and reads the digest."""
+
+    name: Annotated[str, Field(min_length=1)]
+    address: Address
+
+
+class CampaignFiles(_Section):
+    """Where the campaign's own files are, and how its people read dates."""
+
+    rules: str = "rules"
+    templates: str = "templates"
+    time_zone: Annotated[str, AfterValidator(_time_zone)] = "Europe/London"
+    language: str = "en"
+
+
+class StoreSection(_Section):
+    """Where everything is kept."""
+
+    url: Annotated[str, Field(pattern=r"^(sqlite:///|postgresql(\+psycopg)?://)")] = "sqlite:///mailbot.db"
+    cache: str = "cache"
+
+
+class Log(_Section):
+    """What goes to standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["text", "json"] = "text"
+
+
+class Intake(_Section):
+    """Which mail is read, and how much at a time."""
+
+    since: Annotated[Literal["today"] | date, BeforeValidator(_since)] = "today"
+    older: Literal["leave", "file"] = "leave"
+    max_size_octets: Octets = 30_000_000
+    batch_octets: Octets = 8_000_000
+
+
+class Acknowledge(_Section):
+    """When mail is answered."""
+
+    enabled: bool = True
+    answer_classes: tuple[Literal["contribution", "enquiry", "unrelated"], ...] = ("contribution", "enquiry")
+    max_age_days: Days = 3.0
+    same_answer_days: Days = 7.0
+    new_thread_days: Days = 1.0
+    per_domain_per_hour: Count = 20
+    per_hour: Count = 100
+    receipt_below: Share = 0.6
+    envelope_from: Literal["tagged", "account", "null"] = "tagged"
+    retry_days: Days = 3.0
+
+    @property
+    def classes(self) -> frozenset[MessageClass]:
+        """The classes that are answered; none when acknowledging is off."""
+        return frozenset(MessageClass(name) for name in self.answer_classes) if self.enabled else frozenset()
+
+
+class DigestSection(_Section):
+    """When and to whom the digest goes."""
+
+    cron: Annotated[str, AfterValidator(_cron)] = "0 7 * * mon-fri"
+    to: Annotated[str, AfterValidator(lambda value: value and _address(value))] = ""
+    send_when_empty: bool = False
+
+
+class Config(_Section):
+    """All of config.toml."""
+
+    coordinator: Coordinator
+    campaign: CampaignFiles = CampaignFiles()
+    store: StoreSection = StoreSection()
+    log: Log = Log()
+    intake: Intake = Intake()
+    acknowledge: Acknowledge = Acknowledge()
+    digest: DigestSection = DigestSection()
+    account: Annotated[tuple[Account, ...], Field(min_length=1)]
+    _folder: Path = PrivateAttr(default_factory=Path.cwd)
+
+    @model_validator(mode="after")
+    def _distinct_accounts(self) -> Config:
+        for what in ("name", "address"):
+            values = [getattr(account, what).lower() for account in self.account]
+            if len(set(values)) != len(values):
+                raise ValueError(f"account: every account needs a {what} of its own")
+        return self
+
+    @property
+    def folder(self) -> Path:
+        """Where relative paths start: the folder of config.toml."""
+        return self._folder
+
+    @property
+    def time_zone(self) -> ZoneInfo:
+        """The zone of what people read."""
+        return ZoneInfo(self.campaign.time_zone)
+
+    @property
+    def rules_folders(self) -> tuple[Path, ...]:
+        """Where rules are looked for, file by file: the deployment's, then the shipped ones."""
+        return _folders(self.folder / self.campaign.rules, "rules")
+
+    @property
+    def template_folders(self) -> tuple[Path, ...]:
+        """Where templates are looked for, file by file: the deployment's, then the shipped ones."""
+        return _folders(self.folder / self.campaign.templates, "templates")
+
+    @property
+    def cache_folder(self) -> Path:
+        """Where the trained classifier is kept."""
+        return self.folder / self.store.cache
+
+    @property
+    def store_url(self) -> str:
+        """The store's URL with an absolute path."""
+        if self.store.url.startswith("sqlite:///"):
+            return f"sqlite:///{(self.folder / self.store.url.removeprefix('sqlite:///')).absolute()}"
+        return self.store.url
+
+    @property
+    def digest_to(self) -> str:
+        """The address the digest goes to."""
+        return self.digest.to or self.coordinator.address
+
+    @property
+    def own_addresses(self) -> frozenset[str]:
+        """Every address that is ours, in lower case: accounts and their aliases."""
+        return frozenset(address.lower() for account in self.account for address in (account.address, *account.aliases))
+
+
+def _folders(own: Path, shipped: str) -> tuple[Path, ...]:
+    default = SHIPPED / shipped
+    return (own, default) if own.is_dir() and own.resolve() != default.resolve() else (default,)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether `host` can only be this machine, so that clear text harms nobody."""
+    if host in {"localhost", "ip6-localhost"}:
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def load_config(path: Path) -> Config:
+    """Reads config.toml.
+
+    Args:
+        path: the file; its folder is where relative paths start.
+
+    Raises:
+        ConfigError: with every problem at once: missing file, broken TOML, unknown keys, wrong values.
+    """
+    if not path.is_file():
+        raise ConfigError(
+            [f"{path}: no such file; copy config.example.toml there and fill it in, or run `mailbot init`"]
+        )
+    document, text = tomlfile.parse(path)
+    try:
+        config = Config.model_validate(document)
+    except ValidationError as problem:
+        raise ConfigError(tomlfile.sentences(path, text, problem)) from None
+    config._folder = path.resolve().parent
+    return config
+
+
+def password(server: Imap | Smtp) -> str:
+    """The password of `server`, from where the configuration says it is.
+
+    Raises:
+        ConfigError: the variable is not set, the file cannot be read, the keyring holds no such entry.
+    """
+    if server.password_env:
+        if value := os.environ.get(server.password_env):
+            return value
+        raise ConfigError(
+            [
+                f"password_env: the environment variable {server.password_env} is not set; "
+                f"set it to the password of {server.username} at {server.host}"
+            ]
+        )
+    if server.password_file:
+        try:
+            lines = Path(server.password_file).expanduser().read_text("utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as problem:
+            raise ConfigError([f"password_file: cannot read {server.password_file} ({problem})"]) from None
+        if lines and lines[0]:
+            return lines[0]
+        raise ConfigError(
+            [f"password_file: the first line of {server.password_file} is empty; write the password there"]
+        )
+    import keyring
+    from keyring.errors import KeyringError
+
+    try:
+        found = keyring.get_password(server.password_keyring, server.username)
+    except KeyringError as problem:
+        raise ConfigError(
+            [f"password_keyring: the system keyring cannot be used ({problem}); use password_file"]
+        ) from None
+    if found is None:
+        raise ConfigError(
+            [
+                f"password_keyring: no password for {server.username} under {server.password_keyring!r}; "
+                f"store it with `keyring set {server.password_keyring} {server.username}`"
+            ]
+        )
+    return found

@@ -1,0 +1,177 @@
+"""The outbox's rows: what of ours is to be sent, was sent, or waits."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, insert, select, update
+
+from mailbot.filing.schema import inserted_id, outgoing, record
+from mailbot.model import (
+    Campaign,
+    FailedReply,
+    History,
+    Outgoing,
+    OutgoingKind,
+    OutgoingState,
+    PastReply,
+    QueuedOutgoing,
+    Template,
+)
+
+#: states in which a mail of ours has reached its recipient, or is about to
+_ON_ITS_WAY = (OutgoingState.QUEUED, OutgoingState.SENDING, OutgoingState.SENT, OutgoingState.DEFERRED)
+
+
+class OutboxRows:
+    """Rows of `outgoing` in one transaction."""
+
+    def __init__(self, connection: Connection, campaign: Campaign) -> None:
+        self._connection = connection
+        self._campaign = campaign
+
+    def put(self, mail: Outgoing, *, record_id: int | None, now: datetime) -> int:
+        """Puts a mail of ours in the outbox; returns its row number.
+
+        A purpose is served once: a second mail for the same purpose is not taken, and the first one's
+        number comes back.
+        """
+        existing: int | None = self._connection.scalar(select(outgoing.c.id).filter_by(purpose=mail.purpose))
+        if existing is not None:
+            return existing
+        row_id: int = inserted_id(
+            self._connection,
+            insert(outgoing).values(
+                purpose=mail.purpose,
+                kind=mail.kind,
+                record_id=record_id,
+                state=mail.state,
+                message_id=mail.message_id,
+                account=mail.account,
+                envelope_from=mail.envelope_from,
+                to=mail.to.lower(),
+                to_domain=mail.to.rpartition("@")[2].lower(),
+                octets=mail.octets,
+                template=mail.template,
+                reason=mail.reason,
+                attempts=0,
+                created_at=now,
+                next_attempt_at=now,
+            ),
+        )
+        return row_id
+
+    def due(self, now: datetime, limit: int) -> tuple[QueuedOutgoing, ...]:
+        """What is to be sent now, oldest first."""
+        rows = self._connection.execute(
+            select(outgoing)
+            .where(
+                outgoing.c.state.in_((OutgoingState.QUEUED, OutgoingState.DEFERRED)),
+                outgoing.c.next_attempt_at <= now,
+            )
+            .order_by(outgoing.c.next_attempt_at, outgoing.c.id)
+            .limit(limit)
+        )
+        return tuple(_queued(row) for row in rows)
+
+    def take_up(self) -> int:
+        """Queues again what a worker that died was sending; its Message-ID stays. Returns how many."""
+        return self._connection.execute(
+            update(outgoing).where(outgoing.c.state == OutgoingState.SENDING).values(state=OutgoingState.QUEUED)
+        ).rowcount
+
+    def sending(self, outgoing_id: int) -> None:
+        """It is being handed to the server now."""
+        self._set(outgoing_id, state=OutgoingState.SENDING, attempts=outgoing.c.attempts + 1)
+
+    def sent(self, outgoing_id: int, *, now: datetime) -> None:
+        """The server took it (250)."""
+        self._set(outgoing_id, state=OutgoingState.SENT, ended_at=now, reason="")
+
+    def deferred(self, outgoing_id: int, *, reason: str, next_attempt_at: datetime) -> None:
+        """The server put us off; `reason` in its words."""
+        self._set(outgoing_id, state=OutgoingState.DEFERRED, reason=reason, next_attempt_at=next_attempt_at)
+
+    def failed(self, outgoing_id: int, *, reason: str, now: datetime) -> None:
+        """The server refused it, or we gave up; `reason` in its words."""
+        self._set(outgoing_id, state=OutgoingState.FAILED, reason=reason, ended_at=now)
+
+    def _set(self, outgoing_id: int, **values: Any) -> None:
+        self._connection.execute(update(outgoing).where(outgoing.c.id == outgoing_id).values(**values))
+
+    def history(self, address: str, *, now: datetime, look_back: timedelta) -> History:
+        """What was answered before, as far as the caps ask.
+
+        Args:
+            address: addr-spec of the sender that may be answered.
+            now: the time to look back from.
+            look_back: how far the caps for one address reach.
+        """
+        acknowledgements = (outgoing.c.kind == OutgoingKind.ACKNOWLEDGEMENT) & outgoing.c.state.in_(_ON_ITS_WAY)
+        hour = acknowledgements & (outgoing.c.created_at > now - timedelta(hours=1))
+        count = select(func.count()).select_from(outgoing)
+        domain = address.rpartition("@")[2].lower()
+        past = self._connection.execute(
+            select(outgoing.c.created_at, outgoing.c.template, record.c.thread)
+            .join(record, record.c.id == outgoing.c.record_id)
+            .where(acknowledgements, outgoing.c.to == address.lower(), outgoing.c.created_at > now - look_back)
+        )
+        return History(
+            to_address=tuple(
+                PastReply(at=row.created_at, template=Template(row.template), thread=frozenset(row.thread))
+                for row in past
+            ),
+            to_domain_in_hour=self._connection.scalar(count.where(hour, outgoing.c.to_domain == domain)) or 0,
+            to_all_in_hour=self._connection.scalar(count.where(hour)) or 0,
+        )
+
+    def failures(self, since: datetime, until: datetime) -> tuple[FailedReply, ...]:
+        """What was refused or given up in the period, oldest first."""
+        rows = self._connection.execute(
+            select(outgoing.c.to, outgoing.c.reason, record.c.number)
+            .outerjoin(record, record.c.id == outgoing.c.record_id)
+            .where(
+                outgoing.c.state == OutgoingState.FAILED,
+                outgoing.c.ended_at >= since,
+                outgoing.c.ended_at < until,
+            )
+            .order_by(outgoing.c.ended_at)
+        )
+        return tuple(
+            FailedReply(
+                to=row.to,
+                reference=self._campaign.reference(row.number) if row.number else "",
+                error=row.reason,
+            )
+            for row in rows
+        )
+
+    def octets_for(self, record_id: int) -> bytes | None:
+        """Our acknowledgement of a record, as sent or waiting."""
+        return self._connection.scalar(select(outgoing.c.octets).where(outgoing.c.record_id == record_id))
+
+    def counts(self) -> dict[OutgoingState, int]:
+        """How many mails of ours are in each state."""
+        rows = self._connection.execute(select(outgoing.c.state, func.count()).group_by(outgoing.c.state))
+        return {OutgoingState(state): number for state, number in rows}
+
+
+def _queued(row: Row[Any]) -> QueuedOutgoing:
+    return QueuedOutgoing(
+        outgoing_id=row.id,
+        attempts=row.attempts,
+        created_at=row.created_at,
+        outgoing=Outgoing(
+            kind=OutgoingKind(row.kind),
+            purpose=row.purpose,
+            state=OutgoingState(row.state),
+            message_id=row.message_id,
+            account=row.account,
+            envelope_from=row.envelope_from,
+            to=row.to,
+            octets=row.octets,
+            template=row.template,
+            reason=row.reason,
+        ),
+    )
