@@ -51,10 +51,10 @@ def _time_zone(value: str) -> str:
 
 
 def _cron(value: str) -> str:
-    from apscheduler.triggers.cron import CronTrigger
+    from mailbot.schedule import cron_trigger
 
     try:
-        CronTrigger.from_crontab(value, timezone="UTC")
+        cron_trigger(value, ZoneInfo("UTC"))
     except ValueError as problem:
         raise ValueError(f"must be five cron fields such as '0 7 * * mon-fri' ({problem})") from None
     return value

@@ -121,8 +121,8 @@ class Mails:
         """How many mails wait to be handled."""
         return self._connection.scalar(select(func.count()).where(mail.c.state == "new")) or 0
 
-    def filed(self, mail_id: int, record_id: int) -> None:
-        """The mail was filed as `record_id`, or is another copy of it."""
+    def filed(self, mail_id: int, record_id: int | None) -> None:
+        """The mail was filed as `record_id`, or is another copy of it; None for a digest of our own."""
         self._connection.execute(
             update(mail)
             .where(mail.c.id == mail_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -58,17 +59,19 @@ class OutboxRows:
                 attempts=0,
                 created_at=now,
                 next_attempt_at=now,
+                ended_at=now if mail.state == OutgoingState.FAILED else None,
             ),
         )
         return row_id
 
-    def due(self, now: datetime, limit: int) -> tuple[QueuedOutgoing, ...]:
-        """What is to be sent now, oldest first."""
+    def due(self, now: datetime, limit: int, *, account: str) -> tuple[QueuedOutgoing, ...]:
+        """What the account's server is to send now, oldest first."""
         rows = self._connection.execute(
             select(outgoing)
             .where(
                 outgoing.c.state.in_((OutgoingState.QUEUED, OutgoingState.DEFERRED)),
                 outgoing.c.next_attempt_at <= now,
+                outgoing.c.account == account,
             )
             .order_by(outgoing.c.next_attempt_at, outgoing.c.id)
             .limit(limit)
@@ -100,29 +103,31 @@ class OutboxRows:
     def _set(self, outgoing_id: int, **values: Any) -> None:
         self._connection.execute(update(outgoing).where(outgoing.c.id == outgoing_id).values(**values))
 
-    def history(self, address: str, *, now: datetime, look_back: timedelta) -> History:
+    def history(self, addresses: Sequence[str], *, now: datetime, look_back: timedelta) -> History:
         """What was answered before, as far as the caps ask.
 
         Args:
-            address: addr-spec of the sender that may be answered.
+            addresses: every addr-spec that an answer to this mail could go to.
             now: the time to look back from.
             look_back: how far the caps for one address reach.
         """
+        wanted = [address.lower() for address in addresses]
+        domains = {address.rpartition("@")[2] for address in wanted}
         acknowledgements = (outgoing.c.kind == OutgoingKind.ACKNOWLEDGEMENT) & outgoing.c.state.in_(_ON_ITS_WAY)
         hour = acknowledgements & (outgoing.c.created_at > now - timedelta(hours=1))
         count = select(func.count()).select_from(outgoing)
-        domain = address.rpartition("@")[2].lower()
         past = self._connection.execute(
             select(outgoing.c.created_at, outgoing.c.template, record.c.thread)
             .join(record, record.c.id == outgoing.c.record_id)
-            .where(acknowledgements, outgoing.c.to == address.lower(), outgoing.c.created_at > now - look_back)
+            .where(acknowledgements, outgoing.c.to.in_(wanted), outgoing.c.created_at > now - look_back)
+            .order_by(outgoing.c.id)
         )
         return History(
             to_address=tuple(
                 PastReply(at=row.created_at, template=Template(row.template), thread=frozenset(row.thread))
                 for row in past
             ),
-            to_domain_in_hour=self._connection.scalar(count.where(hour, outgoing.c.to_domain == domain)) or 0,
+            to_domain_in_hour=self._connection.scalar(count.where(hour, outgoing.c.to_domain.in_(domains))) or 0,
             to_all_in_hour=self._connection.scalar(count.where(hour)) or 0,
         )
 
@@ -146,6 +151,18 @@ class OutboxRows:
             )
             for row in rows
         )
+
+    def is_digest(self, message_id: str) -> bool:
+        """Whether this is a digest of ours, come back into a mailbox that is polled."""
+        found = select(outgoing.c.id).filter_by(message_id=message_id, kind=OutgoingKind.DIGEST)
+        return self._connection.scalar(found) is not None
+
+    def latest_digest(self) -> Outgoing | None:
+        """The last digest that was made."""
+        row = self._connection.execute(
+            select(outgoing).filter_by(kind=OutgoingKind.DIGEST).order_by(outgoing.c.id.desc()).limit(1)
+        ).first()
+        return None if row is None else _queued(row).outgoing
 
     def octets_for(self, record_id: int) -> bytes | None:
         """Our acknowledgement of a record, as sent or waiting."""

@@ -53,6 +53,7 @@ class Records:
         *,
         account: str,
         received_at: datetime,
+        partial: bool,
         now: datetime,
     ) -> int:
         """Files one mail; returns the record's row number."""
@@ -71,10 +72,11 @@ class Records:
                 filed_at=now,
                 message_class=classification.message_class,
                 confidence=classification.confidence,
+                needs_review=classification.needs_review,
                 review_reasons=list(classification.review_reasons),
                 details=asdict(message.details),
                 attachments=[attachment.filename for attachment in message.attachments],
-                defects=list(message.defects),
+                defects=[*message.defects, *([_PARTIAL] if partial else [])],
                 model_version=classification.model_version,
                 decision=acknowledgement.decision,
                 guard=acknowledgement.guard,
@@ -111,12 +113,19 @@ class Records:
         return self._load(_RECORDS.where(record.c.filed_at >= start, record.c.filed_at < end))
 
     def latest(
-        self, limit: int, *, aim: str | None = None, message_class: MessageClass | None = None
+        self,
+        limit: int,
+        *,
+        aim: str | None = None,
+        message_class: MessageClass | None = None,
+        review: bool = False,
     ) -> tuple[Record, ...]:
-        """The last records, oldest first, of one aim or class when given."""
+        """The last records, oldest first, of one aim or class when given, or only those to be checked."""
         wanted = select(record.c.id).order_by(record.c.number.desc()).limit(limit)
         if message_class is not None:
             wanted = wanted.where(record.c.message_class == message_class)
+        if review:
+            wanted = wanted.where(record.c.needs_review)
         if aim is not None:
             wanted = wanted.where(
                 record.c.id.in_(
@@ -203,6 +212,9 @@ class Records:
             defects=tuple(row.defects),
         )
 
+
+#: noted with a mail of which only the beginning was fetched
+_PARTIAL = "larger than intake.max_size_octets: only its beginning was read, the rest is in the mailbox"
 
 _RECORDS = select(
     record,

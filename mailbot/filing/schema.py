@@ -138,6 +138,7 @@ record = Table(
     _column("filed_at", UtcDateTime),
     _column("message_class", String(20)),
     _column("confidence", Float),
+    _column("needs_review", Boolean),
     _column("review_reasons", JSON),
     _column("details", JSON),
     _column("attachments", JSON),

@@ -48,6 +48,7 @@ def upgrade() -> None:
         sa.Column("filed_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("message_class", sa.String(length=20), nullable=False),
         sa.Column("confidence", sa.Float(), nullable=False),
+        sa.Column("needs_review", sa.Boolean(), nullable=False),
         sa.Column("review_reasons", sa.JSON(), nullable=False),
         sa.Column("details", sa.JSON(), nullable=False),
         sa.Column("attachments", sa.JSON(), nullable=False),

@@ -1,0 +1,108 @@
+"""The composition root: Config -> wired parts. The only place that chooses adapters."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from mailbot.campaign import load_campaign
+from mailbot.classifying import Classifier, load_classifier
+from mailbot.config import SHIPPED, Config
+from mailbot.errors import ConfigError
+from mailbot.filing import Store
+from mailbot.model import Campaign, Template
+from mailbot.pipeline import Parts, Shown
+from mailbot.rendering import Templates
+from mailbot.screening import Policy
+
+#: told of long work: what is being done, and how much of it is done (0 to 1)
+Watch = Callable[[str, float], None]
+
+
+def load_shown(config: Config) -> Shown:
+    """What is needed to show and answer, without a classifier.
+
+    Raises:
+        ConfigError: the campaign or its templates cannot be used; with every problem at once.
+    """
+    campaign = load_campaign(config.rules_folders)
+    templates = Templates(config.template_folders)
+    if problems := templates.check(REQUIRED_TEMPLATES):
+        raise ConfigError(problems)
+    return Shown(config=config, campaign=campaign, templates=templates)
+
+
+def load_parts(config: Config, watch: Watch | None = None) -> Parts:
+    """Everything that a mail meets on its way.
+
+    Raises:
+        ConfigError: the campaign, its rules or its templates cannot be used; with every problem at once.
+    """
+    shown = load_shown(config)
+    return Parts(shown=shown, policy=make_policy(config), classifier=classifier_for(config, shown.campaign, watch))
+
+
+def load_understanding(config: Config | None, watch: Watch | None = None) -> tuple[Policy, Classifier]:
+    """What is needed to understand mail in files.
+
+    Args:
+        config: None for the shipped campaign, and no addresses of our own.
+        watch: told of long work.
+
+    Raises:
+        ConfigError: the campaign or its rules cannot be used.
+    """
+    if config is not None:
+        return make_policy(config), classifier_for(config, load_campaign(config.rules_folders), watch)
+    rules = (SHIPPED / "rules",)
+    classifier = load_classifier(
+        campaign=load_campaign(rules), rules_folders=rules, cache_folder=default_cache(), progress=watch
+    )
+    return Policy(), classifier
+
+
+def classifier_for(config: Config, campaign: Campaign, watch: Watch | None = None) -> Classifier:
+    """The trained classifier, from the cache where it is there."""
+    return load_classifier(
+        campaign=campaign,
+        rules_folders=config.rules_folders,
+        cache_folder=config.cache_folder,
+        progress=watch,
+    )
+
+
+def default_cache() -> Path:
+    """Where the trained classifier is kept when no configuration says so (XDG Base Directory Specification)."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mailbot"
+
+
+def open_store(config: Config, campaign: Campaign) -> Store:
+    """The store, its schema up to date.
+
+    Raises:
+        StoreUnavailable, StoreProblem, ConfigError: as `Store`.
+    """
+    return Store(config.store_url, campaign)
+
+
+def make_policy(config: Config) -> Policy:
+    """When mail is answered, in the terms of the guards."""
+    acknowledge = config.acknowledge
+    return Policy(
+        own_addresses=config.own_addresses,
+        coordinator=config.coordinator.address.lower(),
+        digest_sender=config.account[0].address.lower(),
+        answered_classes=acknowledge.classes,
+        same_answer_days=acknowledge.same_answer_days,
+        new_thread_days=acknowledge.new_thread_days,
+        per_domain_per_hour=acknowledge.per_domain_per_hour,
+        per_hour=acknowledge.per_hour,
+        receipt_below=acknowledge.receipt_below,
+    )
+
+
+#: the templates that every deployment needs: a text and an HTML part for each
+REQUIRED_TEMPLATES = tuple(
+    f"{name}.{kind}" for name in (*(str(template) for template in Template), "digest") for kind in ("txt", "html")
+)

@@ -1,0 +1,376 @@
+"""The command line: arguments in, tables or JSON out. No decisions about mail.
+
+Exit codes: 0 done, 1 failed (waiting may help, or a file could not be read), 2 the operator's mistake.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import structlog
+import typer
+from rich.console import Console
+
+from mailbot import __version__
+from mailbot.config import Config, load_config
+from mailbot.errors import ConfigError, MailbotError, TransientError, UnreadableMail
+from mailbot.model import MessageClass
+
+app = typer.Typer(
+    name="mailbot",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    help="Reads a coordinator's mailbox, finds the **offers, ideas and pledges** in it, files them under the "
+    "campaign's aims, answers the senders, and lays a digest before the coordinator.\n\n"
+    "Begin with `mailbot demo` to see it at work, or `mailbot init` to set it up on a mailbox of yours.",
+    epilog="Exit codes: 0 done, 1 failed, 2 your settings or arguments need a change.",
+)
+_out = Console()
+_err = Console(stderr=True)
+
+ConfigOption = Annotated[
+    Path,
+    typer.Option("--config", "-c", envvar="MAILBOT_CONFIG", help="The configuration file.", show_default="config.toml"),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+DEFAULT_CONFIG = Path("config.toml")
+
+
+def main() -> None:
+    """Runs the command line; every known error becomes its sentence and its exit code."""
+    try:
+        app()
+    except ConfigError as problem:
+        for sentence in problem.problems:
+            _err.print(sentence, style="red", markup=False, highlight=False, soft_wrap=True)
+        sys.exit(2)
+    except MailbotError as problem:
+        _err.print(str(problem), style="red", markup=False, highlight=False, soft_wrap=True)
+        sys.exit(1 if isinstance(problem, TransientError | UnreadableMail) else 2)
+    except BrokenPipeError:
+        # The reader of our output has gone; nothing is left to say to it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"mailbot {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def run(config: ConfigOption = DEFAULT_CONFIG) -> None:
+    """Work until stopped: receive, file, acknowledge, and send the digest when it is due.
+
+    SIGTERM or Ctrl-C ends it cleanly: the mail in hand is finished first. Start it with your system's service
+    manager; docs/deploying.md has a unit for systemd.
+    """
+    settings = load_config(config)
+    with _worker(settings) as worker:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: worker.stop())
+        worker.run()
+
+
+@app.command()
+def once(config: ConfigOption = DEFAULT_CONFIG) -> None:
+    """Do every job once, then exit: receive, file, acknowledge, and make the digest if it is due."""
+    settings = load_config(config)
+    with _worker(settings) as worker:
+        worker.once()
+        problems = worker.problems
+    for problem in problems:
+        _err.print(str(problem), style="red", markup=False, highlight=False, soft_wrap=True)
+    if problems:
+        raise typer.Exit(1 if all(isinstance(problem, TransientError) for problem in problems) else 2)
+
+
+@app.command()
+def classify(
+    paths: Annotated[
+        list[str], typer.Argument(metavar="PATH…", help="A .eml file, a folder of them, an mbox, a Maildir, or -.")
+    ],
+    as_json: JsonOption = False,
+    config: ConfigOption = DEFAULT_CONFIG,
+) -> None:
+    """Show what mailbot makes of mails in files; touches no store and no network.
+
+    Without a configuration file the shipped campaign is used. With --json one object a line is printed; a file that
+    cannot be read gives an object with "error", the rest goes on, and the exit code is 1.
+    """
+    from mailbot import shapes, tables
+    from mailbot.app import load_understanding
+    from mailbot.intake.archive import mails_in
+    from mailbot.model import History
+    from mailbot.pipeline import StageFailed, decide, understand
+
+    settings = load_config(config) if config.is_file() or config != DEFAULT_CONFIG else None
+    with _training() as watch:
+        policy, classifier = load_understanding(settings, watch)
+    failed = False
+    for mail in (mail for path in paths for mail in mails_in(path, sys.stdin.buffer)):
+        error = mail.error
+        if mail.octets is not None:
+            try:
+                found = understand(mail.octets, policy, classifier)
+                acknowledgement = decide(found, policy, History(), now=datetime.now(UTC))
+            except StageFailed as problem:
+                error = f"{problem.stage}: {problem.__cause__}"
+            else:
+                if as_json:
+                    _print_json(shapes.classified(mail.path, found, acknowledgement))
+                else:
+                    _out.print(tables.understood(mail.path, found, acknowledgement))
+                continue
+        failed = True
+        if as_json:
+            _print_json(shapes.unreadable(mail.path, error))
+        else:
+            _err.print(f"{mail.path}: {error}", style="red", markup=False, highlight=False)
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command(name="list")
+def list_(
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many, counted from the last.")] = 50,
+    aim: Annotated[str | None, typer.Option(help="Only mail with a contribution for this aim (its key).")] = None,
+    message_class: Annotated[MessageClass | None, typer.Option("--class", help="Only mail of this class.")] = None,
+    review: Annotated[bool, typer.Option("--review", help="Only what should be checked.")] = False,
+    as_json: JsonOption = False,
+    config: ConfigOption = DEFAULT_CONFIG,
+) -> None:
+    """List filed mail, the latest last, and what is parked."""
+    from mailbot import shapes, tables
+    from mailbot.app import open_store
+    from mailbot.campaign import load_campaign
+
+    settings = load_config(config)
+    campaign = load_campaign(settings.rules_folders)
+    if aim is not None and aim not in (known.key for known in campaign.aims):
+        raise ConfigError([f"--aim {aim}: no such aim; there are {', '.join(known.key for known in campaign.aims)}"])
+    store = open_store(settings, campaign)
+    with store.read() as tx:
+        found = tx.records.latest(limit, aim=aim, message_class=message_class, review=review)
+        parked = tx.mails.parked()
+    if as_json:
+        for record in found:
+            _print_json(shapes.filed(record))
+        return
+    _out.print(tables.records(found, settings.time_zone))
+    if parked:
+        _out.print(tables.parked(parked))
+
+
+@app.command()
+def show(
+    reference: Annotated[str, typer.Argument(metavar="REF", help="Such as BSEC-0042, or just 42.")],
+    raw: Annotated[bool, typer.Option("--raw", help="Print the mail as it arrived.")] = False,
+    reply: Annotated[bool, typer.Option("--reply", help="Print our acknowledgement as it is sent.")] = False,
+    as_json: JsonOption = False,
+    config: ConfigOption = DEFAULT_CONFIG,
+) -> None:
+    """Show everything about one filed mail: what was understood, and the reason of every decision."""
+    from mailbot import shapes, tables
+    from mailbot.app import open_store
+    from mailbot.campaign import load_campaign
+
+    settings = load_config(config)
+    campaign = load_campaign(settings.rules_folders)
+    number = reference.upper().removeprefix(f"{campaign.reference_prefix.upper()}-")
+    if not number.isdecimal():
+        raise ConfigError([f"{reference}: no reference; they look like {campaign.reference(42)}"])
+    store = open_store(settings, campaign)
+    with store.read() as tx:
+        record = tx.records.get(int(number))
+        if record is None:
+            raise ConfigError([f"{reference}: nothing is filed under it; `mailbot list` shows what is"])
+        octets = tx.mails.octets_of_record(record.record_id) if raw else tx.outbox.octets_for(record.record_id)
+    if raw or reply:
+        if not octets:
+            raise ConfigError([f"{reference}: there is no acknowledgement: {record.acknowledgement.reason}"])
+        sys.stdout.buffer.write(octets)
+    elif as_json:
+        _print_json(shapes.filed(record))
+    else:
+        _out.print(tables.record(record, settings.time_zone))
+
+
+@app.command()
+def digest(
+    preview: Annotated[bool, typer.Option("--preview", help="Print the next digest as it would be now.")] = False,
+    html: Annotated[Path | None, typer.Option("--html", help="With --preview: write the HTML part here.")] = None,
+    config: ConfigOption = DEFAULT_CONFIG,
+) -> None:
+    """Look at the next digest (--preview), or make and send the one that is due.
+
+    A preview changes nothing. Without --preview the digest of the last period that has ended is made, once.
+    """
+    from mailbot import digests
+    from mailbot.app import load_shown, open_store
+
+    settings = load_config(config)
+    if not preview:
+        with _worker(settings) as worker:
+            made = worker.digest()
+            worker.send()
+        _out.print("The digest is made." if made else "No digest is due, or there is nothing to tell.")
+        return
+    shown = load_shown(settings)
+    store = open_store(settings, shown.campaign)
+    with store.read() as tx:
+        found = digests.gather(tx, tx.journal.digest_start(), datetime.now(UTC), shown)
+    text, page = digests.parts_of(digests.make(found, shown))
+    if html is not None:
+        html.write_text(page, "utf-8")
+        _out.print(f"Written to {html}", highlight=False)
+    else:
+        typer.echo(text)
+
+
+@app.command()
+def check(as_json: JsonOption = False, config: ConfigOption = DEFAULT_CONFIG) -> None:
+    """Check settings, rules, templates, store and both servers; says what to do about what is wrong."""
+    from mailbot import doctor, tables
+
+    red = False
+    for finding in doctor.examine(config):
+        red = red or finding.light is doctor.Light.RED
+        if as_json:
+            _print_json({"light": finding.light, "what": finding.what, "words": finding.words})
+        else:
+            _out.print(tables.finding(finding), soft_wrap=True)
+    if red:
+        raise typer.Exit(2)
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(help="Where to write; made when it is not there.")] = Path(),
+    address: Annotated[str, typer.Option(prompt="Address that enterprises write to", help="...")] = "",
+    coordinator_name: Annotated[str, typer.Option(prompt="Coordinator's name", help="Who signs.")] = "",
+    coordinator_address: Annotated[
+        str, typer.Option(prompt="Coordinator's own address, for the digest", help="Where the digest goes.")
+    ] = "",
+    imap_host: Annotated[str, typer.Option(prompt="IMAP server", help="Host name.")] = "",
+    smtp_host: Annotated[str, typer.Option(prompt="SMTP server", help="Host name.")] = "",
+    campaign: Annotated[str, typer.Option(prompt="Campaign's name", help="As people know it.")] = "",
+    prefix: Annotated[str, typer.Option(prompt="Start of references, such as BSEC", help="2 to 12 letters.")] = "",
+) -> None:
+    """Write config.toml and rules/campaign.toml for a mailbox of yours; asks for what no option gives."""
+    from mailbot.setup import Answers, write_deployment
+
+    written = write_deployment(
+        folder,
+        Answers(
+            address=address,
+            coordinator_name=coordinator_name,
+            coordinator_address=coordinator_address,
+            imap_host=imap_host,
+            smtp_host=smtp_host,
+            campaign=campaign,
+            prefix=prefix,
+        ),
+    )
+    for path in written:
+        _out.print(f"written: {path}", highlight=False)
+    _out.print(
+        f"Next: put the password in the environment variable MAILBOT_PASSWORD, look at {written[1]} for your aims, "
+        f"then run `mailbot check -c {written[0]}` and `mailbot run -c {written[0]}`.",
+        highlight=False,
+        markup=False,
+    )
+
+
+@app.command()
+def demo(
+    keep: Annotated[bool, typer.Option("--keep", help="Leave it running, for a look with any mail program.")] = False,
+    folder: Annotated[Path, typer.Option(help="Where the results go.")] = Path("demo"),
+) -> None:
+    """See the main job on a made-up mailbox: some 40 mails come in over real IMAP, answers go out over real SMTP."""
+    try:
+        from mailbot.demo.show import run_demo
+    except ModuleNotFoundError as problem:
+        raise ConfigError([f"the demo needs {problem.name}; install it with `pip install 'mailbot[demo]'`"]) from None
+    with _training() as watch:
+        run_demo(folder, _out, watch, keep=keep)
+
+
+@contextmanager
+def _worker(settings: Config) -> Iterator[Any]:
+    from mailbot.app import load_parts, open_store
+    from mailbot.campaign import load_campaign
+    from mailbot.worker import Worker
+
+    _log_to_stderr(settings)
+    store = open_store(settings, load_campaign(settings.rules_folders))
+    with store.exclusive():
+        with _training() as watch:
+            parts = load_parts(settings, watch)
+        try:
+            yield Worker(parts, store)
+        finally:
+            store.close()
+
+
+@contextmanager
+def _training() -> Iterator[Any]:
+    """A progress bar on standard error, shown only when there is something long to wait for."""
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    with Progress(
+        TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=_err, transient=True
+    ) as progress:
+        tasks: dict[str, Any] = {}
+
+        def watch(what: str, share: float) -> None:
+            if what not in tasks:
+                tasks[what] = progress.add_task(what, total=1.0)
+            progress.update(tasks[what], completed=share)
+
+        yield watch
+
+
+def _print_json(value: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+
+
+def _log_to_stderr(settings: Config) -> None:
+    level = logging.getLevelNamesMapping()[settings.log.level.upper()]
+    render: Any = (
+        structlog.processors.JSONRenderer()
+        if settings.log.format == "json"
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            render,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+    # A job that raises what no stage knows is a bug: APScheduler tells it, and it must be seen.
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(message)s", stream=sys.stderr)

@@ -1,0 +1,59 @@
+"""The way of one digest, from a period of the store to a mail for the outbox."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from email import message_from_bytes, policy
+from hashlib import sha256
+
+from mailbot.filing import Transaction
+from mailbot.model import Address, Digest, Outgoing
+from mailbot.pipeline import Shown
+from mailbot.reviewing.digest import render_digest
+
+
+def gather(tx: Transaction, start: datetime, end: datetime, shown: Shown) -> Digest:
+    """What is laid before the coordinator for the mail filed from `start` until before `end`."""
+    zone = shown.config.time_zone
+    return Digest(
+        start=start,
+        end=end,
+        period=end.astimezone(zone).date(),
+        records=tx.records.between(start, end),
+        parked=tx.mails.parked(),
+        failed_replies=tx.outbox.failures(start, end),
+        totals=tx.records.totals(),
+        notices=tuple(f"Since {since.astimezone(zone):%d %B, %H:%M}: {text}" for text, since in tx.journal.notices()),
+    )
+
+
+def has_content(digest: Digest) -> bool:
+    """Whether there is anything to say."""
+    return bool(digest.records or digest.parked or digest.failed_replies or digest.notices)
+
+
+def make(digest: Digest, shown: Shown) -> Outgoing:
+    """The digest as a mail; made again for the same period it has the same Message-ID."""
+    config = shown.config
+    account = config.account[0]
+    token = sha256(f"{account.address}\n{digest.end.isoformat()}".encode()).hexdigest()[:32]
+    mail = render_digest(
+        digest,
+        campaign=shown.campaign,
+        coordinator=Address(display_name=config.coordinator.name, addr_spec=config.digest_to),
+        sender=Address(display_name=f"{shown.campaign.name} pledges", addr_spec=account.address),
+        account=account.name,
+        message_id=f"<digest.{token}@{account.address.rpartition('@')[2]}>",
+        time_zone=config.time_zone,
+        templates=shown.templates,
+    )
+    # A schedule may have several periods a day: the moment names the period, not the day.
+    return replace(mail, purpose=f"digest:{digest.end.isoformat()}")
+
+
+def parts_of(digest: Outgoing) -> tuple[str, str]:
+    """The text part and the HTML part of a digest."""
+    mail = message_from_bytes(digest.octets, policy=policy.default)
+    text, page = mail.get_body(("plain",)), mail.get_body(("html",))
+    return (text.get_content() if text else ""), (page.get_content() if page else "")

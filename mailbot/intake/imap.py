@@ -1,0 +1,267 @@
+"""Reads mailboxes over IMAP; the only importer of imapclient. Changes nothing on the server: EXAMINE and BODY.PEEK."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from imaplib import IMAP4
+
+from imapclient import IMAPClient, SocketTimeout
+from imapclient.exceptions import CapabilityError, IMAPClientAbortError, IMAPClientError, LoginError
+
+from mailbot import network
+from mailbot.config import Account, Imap, password
+from mailbot.errors import MailboxMissing, MailboxUnavailable, SignInRefused
+from mailbot.intake.cursor import MailboxStatus, Start, start_of
+from mailbot.model import Cursor, Location, RawMail
+
+#: UIDs asked for at once, so that no answer of the server exceeds imaplib's limit on a line (1,000,000 octets)
+_UID_WINDOW = 50_000
+#: sizes asked for at once
+_SIZE_CHUNK = 500
+#: mails fetched at once, however small they are
+_BATCH_COUNT = 100
+#: answers to LOGIN that say nothing about the password (RFC 5530)
+_NOT_THE_PASSWORD = ("[UNAVAILABLE]", "[INUSE]", "[LIMIT]", "[SERVERBUG]", "[CONTACTADMIN]")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Some mail, and the cursor that is right once it is saved."""
+
+    mails: tuple[RawMail, ...]
+    cursor: Cursor
+
+
+class ImapSession:
+    """One signed-in connection to an account's IMAP server. Use `ImapSession.open`."""
+
+    def __init__(self, client: IMAPClient, account: Account) -> None:
+        self._client = client
+        self._account = account
+
+    @classmethod
+    @contextmanager
+    def open(cls, account: Account) -> Iterator[ImapSession]:
+        """Connects and signs in; signs out at the end of the block.
+
+        Raises:
+            MailboxUnavailable: no connection, no trusted TLS, or no answer within `timeout_s`.
+            SignInRefused: the server refused the user name or password.
+            ConfigError: the password is not where the configuration says.
+        """
+        secret = password(account.imap)
+        with _translated(account):
+            client = _connect(account.imap)
+            try:
+                client.normalise_times = False
+                _sign_in(client, account, secret)
+                yield cls(client, account)
+            finally:
+                # A clean LOGOUT where possible; on a broken connection just close the socket.
+                try:
+                    client.logout()
+                except (OSError, IMAP4.error):
+                    _close(client)
+
+    def capabilities(self) -> tuple[str, ...]:
+        """What the server can do (RFC 3501 section 7.2.1), upper case."""
+        with _translated(self._account):
+            return tuple(sorted(name.decode("ascii", "replace").upper() for name in self._client.capabilities()))
+
+    def mailboxes(self) -> tuple[str, ...]:
+        """The names of every mailbox (folder)."""
+        with _translated(self._account):
+            return tuple(sorted(str(name) for _, _, name in self._client.list_folders()))
+
+    def junk(self) -> str | None:
+        """The mailbox with the \\Junk attribute (RFC 6154), or, without attributes, one of a usual name."""
+        with _translated(self._account):
+            found = self._client.find_special_folder(b"\\Junk")
+            return None if found is None else str(found)
+
+    def examine(self, mailbox: str) -> MailboxStatus:
+        """Opens a mailbox for reading only.
+
+        Raises:
+            MailboxMissing: there is no such mailbox.
+            MailboxUnavailable: the server broke off.
+        """
+        with _translated(self._account):
+            try:
+                answer = self._client.select_folder(mailbox, readonly=True)
+            except IMAPClientAbortError:
+                raise
+            except IMAPClientError as problem:
+                if any(sign in str(problem) for sign in _NOT_THE_PASSWORD):
+                    raise
+                names = ", ".join(str(name) for _, _, name in self._client.list_folders())
+                raise MailboxMissing(
+                    f"account {self._account.name}: {self._account.imap.host} has no mailbox {mailbox!r}; "
+                    f"correct account.mailboxes (there are: {names})"
+                ) from problem
+            # A server without UIDNEXT (RFC 3501 makes it optional) is asked for the highest UID instead.
+            uid_next = answer.get(b"UIDNEXT") or max(self._client.search("ALL"), default=0) + 1
+            return MailboxStatus(uid_validity=int(answer[b"UIDVALIDITY"]), uid_next=int(uid_next))
+
+    def receive(
+        self,
+        mailbox: str,
+        cursor: Cursor | None,
+        *,
+        since: datetime,
+        read_older: bool = False,
+        batch_octets: int,
+        max_size_octets: int,
+    ) -> Iterator[Batch]:
+        """Fetches what is new in a mailbox, in batches, oldest first.
+
+        Args:
+            mailbox: the folder's name.
+            cursor: how far it was read; None before the first time.
+            since: where the work begins in a mailbox that was never read.
+            read_older: begin at the mailbox's first mail all the same.
+            batch_octets: bound on one batch, in octets as the server counts them.
+            max_size_octets: of a larger mail only the beginning is fetched.
+
+        Yields:
+            Batches, each with the cursor to save with it; at least one when the cursor has to move.
+        """
+        status = self.examine(mailbox)
+        start = start_of(cursor, status)
+        begin = cursor.since if cursor is not None else since
+        if start is Start.CURSOR and cursor is not None:
+            first = cursor.next_uid
+        elif read_older:
+            first = 1
+        else:
+            first = self._first_since(begin, status)
+        in_junk = mailbox == self.junk()
+        uids = self._uids(first, status)
+
+        def moved(next_uid: int) -> Cursor:
+            return Cursor(
+                account=self._account.name,
+                mailbox=mailbox,
+                uid_validity=status.uid_validity,
+                next_uid=next_uid,
+                since=begin,
+            )
+
+        for chunk in self._chunks(uids, batch_octets, max_size_octets):
+            location = (mailbox, status.uid_validity, in_junk)
+            mails = tuple(self._fetch(chunk, location, max_size_octets))
+            yield Batch(mails=mails, cursor=moved(max(chunk) + 1))
+        end = max(status.uid_next, max(uids, default=0) + 1)
+        if cursor != moved(end):
+            yield Batch(mails=(), cursor=moved(end))
+
+    def _first_since(self, since: datetime, status: MailboxStatus) -> int:
+        # SINCE compares days in the server's own zone: a day early is right everywhere, and what is too old is
+        # told by its INTERNALDATE afterwards.
+        with _translated(self._account):
+            return min(self._client.search(["SINCE", since.date()]), default=status.uid_next)
+
+    def _uids(self, first: int, status: MailboxStatus) -> list[int]:
+        found: list[int] = []
+        with _translated(self._account):
+            for low in range(first, status.uid_next, _UID_WINDOW):
+                high = low + _UID_WINDOW - 1
+                answer = self._client.search(["UID", f"{low}:{high}"])
+                # "n:*" and some servers' ranges always return the last mail, even below n.
+                found += [uid for uid in answer if low <= uid <= high]
+        return sorted(set(found))
+
+    def _chunks(self, uids: Sequence[int], batch_octets: int, max_size_octets: int) -> Iterator[dict[int, int]]:
+        chunk: dict[int, int] = {}
+        for start in range(0, len(uids), _SIZE_CHUNK):
+            asked = uids[start : start + _SIZE_CHUNK]
+            with _translated(self._account):
+                answer = self._client.fetch(asked, ["RFC822.SIZE"])
+            for uid in asked:
+                # A UID that vanished since SEARCH is no error: its mail was deleted or moved away.
+                size = min(int(answer.get(uid, {}).get(b"RFC822.SIZE", 0)), max_size_octets)
+                if chunk and (sum(chunk.values()) + size > batch_octets or len(chunk) >= _BATCH_COUNT):
+                    yield chunk
+                    chunk = {}
+                chunk[uid] = int(answer.get(uid, {}).get(b"RFC822.SIZE", 0))
+        if chunk:
+            yield chunk
+
+    def _fetch(self, sizes: dict[int, int], location: tuple[str, int, bool], max_size_octets: int) -> Iterator[RawMail]:
+        mailbox, uid_validity, in_junk = location
+        large = [uid for uid, size in sizes.items() if size > max_size_octets]
+        whole = [uid for uid in sizes if uid not in large]
+        with _translated(self._account):
+            answer = self._client.fetch(whole, ["BODY.PEEK[]", "INTERNALDATE"]) if whole else {}
+            if large:
+                answer.update(self._client.fetch(large, [f"BODY.PEEK[]<0.{max_size_octets}>", "INTERNALDATE"]))
+        for uid in sizes:
+            items = answer.get(uid, {})
+            octets = items.get(b"BODY[]", items.get(b"BODY[]<0>"))
+            if octets is None:
+                continue
+            internal_date = items.get(b"INTERNALDATE")
+            yield RawMail(
+                location=Location(account=self._account.name, mailbox=mailbox, uid_validity=uid_validity, uid=uid),
+                octets=octets,
+                internal_date=internal_date.astimezone(UTC) if internal_date else datetime.now(UTC),
+                in_junk=in_junk,
+                partial=uid in large,
+            )
+
+
+def _connect(server: Imap) -> IMAPClient:
+    timeout = SocketTimeout(connect=server.timeout_s, read=server.timeout_s)
+    if server.security == "tls":
+        context = network.tls_context(server)
+        return IMAPClient(server.host, port=server.port, ssl=True, ssl_context=context, timeout=timeout)
+    client = IMAPClient(server.host, port=server.port, ssl=False, timeout=timeout)
+    if server.security == "starttls":
+        try:
+            client.starttls(network.tls_context(server))
+        except BaseException:
+            _close(client)
+            raise
+    return client
+
+
+def _sign_in(client: IMAPClient, account: Account, secret: str) -> None:
+    try:
+        client.login(account.imap.username, secret)
+    except LoginError as problem:
+        # imapclient says LoginError also when the connection broke off during LOGIN.
+        cause = problem.__context__
+        if isinstance(cause, IMAPClientAbortError | OSError):
+            raise cause from None
+        words = str(problem)
+        if any(sign in words for sign in _NOT_THE_PASSWORD):
+            raise MailboxUnavailable(
+                f"account {account.name}: {account.imap.host} takes no sign-in at present ({words})"
+            ) from problem
+        raise SignInRefused(
+            f"account {account.name}: {account.imap.host} refused the user name {account.imap.username!r} or its "
+            f"password ({words}); correct account.imap.username or the password"
+        ) from problem
+
+
+def _close(client: IMAPClient) -> None:
+    try:
+        client.shutdown()
+    except (OSError, IMAP4.error):
+        return
+
+
+@contextmanager
+def _translated(account: Account) -> Iterator[None]:
+    try:
+        yield
+    except CapabilityError as problem:
+        raise MailboxUnavailable(
+            f"account {account.name}: {account.imap.host} cannot do what is asked ({problem}); "
+            "check account.imap.security"
+        ) from problem
+    except (OSError, IMAP4.error) as problem:
+        raise MailboxUnavailable(network.sentence(problem, account, account.imap)) from problem

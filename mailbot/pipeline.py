@@ -1,0 +1,220 @@
+"""The way of one mail, from stored octets to a filed record and a queued acknowledgement."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import Protocol
+
+from mailbot.config import Account, Config
+from mailbot.errors import TemplateProblem, TransientError
+from mailbot.filing import Store
+from mailbot.model import (
+    Acknowledgement,
+    Address,
+    Campaign,
+    Classification,
+    Decision,
+    History,
+    Message,
+    Outgoing,
+    OutgoingKind,
+    OutgoingState,
+    Screening,
+    StoredMail,
+)
+from mailbot.reading import read
+from mailbot.rendering import Templates
+from mailbot.replying.compose import compose
+from mailbot.screening import Policy, acknowledge, screen
+
+
+class Classifies(Protocol):
+    """What the way needs of a classifier."""
+
+    def classify(self, message: Message) -> Classification:
+        """What the mail is and what it holds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """What people see is made of; wired in app.py."""
+
+    config: Config
+    campaign: Campaign
+    templates: Templates
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What a mail meets on its way; wired in app.py."""
+
+    shown: Shown
+    policy: Policy
+    classifier: Classifies
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Understood:
+    """A mail after the stages that need no store."""
+
+    message: Message
+    screening: Screening
+    classification: Classification
+
+
+class StageFailed(Exception):
+    """A stage raised; `__cause__` is what it raised."""
+
+    def __init__(self, stage: str, message: Message | None) -> None:
+        super().__init__(stage)
+        self.stage = stage
+        self.message = message
+
+
+def understand(octets: bytes, policy: Policy, classifier: Classifies, *, in_junk: bool = False) -> Understood:
+    """Reads, screens and classifies one mail.
+
+    Raises:
+        StageFailed: with the stage that raised.
+    """
+    with _stage("reading"):
+        message = read(octets)
+    with _stage("screening", message):
+        screening = screen(message, in_junk=in_junk, policy=policy)
+    with _stage("classifying", message):
+        classification = classifier.classify(message)
+    return Understood(message=message, screening=screening, classification=classification)
+
+
+def decide(understood: Understood, policy: Policy, history: History, *, now: datetime) -> Acknowledgement:
+    """Whether, to whom and with what an understood mail is answered."""
+    return acknowledge(understood.message, understood.screening, understood.classification, history, policy, now=now)
+
+
+def handle(mail: StoredMail, parts: Parts, store: Store, *, now: datetime) -> int | None:
+    """Takes one stored mail the whole way, in one transaction at the end.
+
+    Returns:
+        The record's row number, also when the mail is another copy of one that is filed; None for a digest of
+        our own that came back.
+
+    Raises:
+        StageFailed: with the stage that raised; nothing was filed.
+        TransientError: the store is not to be had at present; nothing was filed.
+    """
+    found = understand(mail.octets, parts.policy, parts.classifier, in_junk=mail.in_junk)
+    message, classification = found.message, found.classification
+    with _stage("filing", message), store.write() as tx:
+        known = tx.records.find(message.message_id, message.content_hash)
+        if known is not None or tx.outbox.is_digest(message.message_id):
+            tx.mails.filed(mail.mail_id, known)
+            return known
+        history = tx.outbox.history(_answerable(message), now=now, look_back=parts.policy.look_back)
+        acknowledgement = _for_old(mail, decide(found, parts.policy, history, now=now), parts.shown.config, now)
+        number = tx.records.next_number()
+        record_id = tx.records.file(
+            number,
+            message,
+            classification,
+            acknowledgement,
+            account=mail.account,
+            received_at=mail.internal_date,
+            partial=mail.partial,
+            now=now,
+        )
+        if acknowledgement.decision is not Decision.NEVER:
+            with _stage("replying", message):
+                reply = _reply(mail, found, acknowledgement, number, parts.shown, now)
+            tx.outbox.put(reply, record_id=record_id, now=now)
+        tx.mails.filed(mail.mail_id, record_id)
+        return record_id
+
+
+def _answerable(message: Message) -> tuple[str, ...]:
+    """Every address that an answer could go to: a sender who changes one of them is still the same sender."""
+    addresses = (message.from_address, *message.reply_to)
+    found = [address.addr_spec for address in addresses if address is not None]
+    return tuple(dict.fromkeys([*found, *([message.return_path] if message.return_path else [])]))
+
+
+@contextmanager
+def _stage(name: str, message: Message | None = None) -> Iterator[None]:
+    try:
+        yield
+    except (TransientError, StageFailed):
+        raise
+    except Exception as problem:
+        raise StageFailed(name, message) from problem
+
+
+def _for_old(mail: StoredMail, acknowledgement: Acknowledgement, config: Config, now: datetime) -> Acknowledgement:
+    """An answer that comes too late astonishes: it is held, and never given to mail from an archive."""
+    if acknowledgement.decision is Decision.NEVER:
+        return acknowledgement
+    if mail.archive:
+        return Acknowledgement(decision=Decision.NEVER, guard=None, reason="no reply: archive", to=None, template=None)
+    age = now - mail.internal_date
+    if acknowledgement.decision is Decision.SEND and age > timedelta(days=config.acknowledge.max_age_days):
+        reason = f"arrived {age.days} days ago, which is too late to answer unasked"
+        return replace(acknowledgement, decision=Decision.HOLD, reason=reason)
+    return acknowledgement
+
+
+def _reply(
+    mail: StoredMail,
+    found: Understood,
+    acknowledgement: Acknowledgement,
+    number: int,
+    shown: Shown,
+    now: datetime,
+) -> Outgoing:
+    account = next((a for a in shown.config.account if a.name == mail.account), shown.config.account[0])
+    # From what was answered, not from chance: made again after a restored backup it is the same.
+    token = sha256(f"{found.message.message_id}\n{found.message.content_hash}".encode()).hexdigest()[:32]
+    message_id = f"<ack.{token}@{account.address.rpartition('@')[2]}>"
+    reference = shown.campaign.reference(number)
+    coordinator = shown.config.coordinator
+    try:
+        return compose(
+            found.message,
+            found.classification,
+            acknowledgement,
+            campaign=shown.campaign,
+            reference=reference,
+            sender=Address(display_name=account.display_name or coordinator.name, addr_spec=account.address),
+            coordinator=Address(display_name=coordinator.name, addr_spec=coordinator.address),
+            account=account.name,
+            envelope_from=_envelope_from(account, shown.config, token),
+            message_id=message_id,
+            now=now,
+            templates=shown.templates,
+        )
+    except TemplateProblem as problem:
+        # The mail is filed all the same; the digest shows why nobody was answered.
+        return Outgoing(
+            kind=OutgoingKind.ACKNOWLEDGEMENT,
+            purpose=f"acknowledgement:{reference}",
+            state=OutgoingState.FAILED,
+            message_id=message_id,
+            account=account.name,
+            envelope_from="",
+            to=acknowledgement.to or "",
+            octets=b"",
+            template=str(acknowledgement.template),
+            reason=str(problem),
+        )
+
+
+def _envelope_from(account: Account, config: Config, token: str) -> str:
+    match config.acknowledge.envelope_from:
+        case "null":
+            return ""
+        case "account":
+            return account.address
+        case _:
+            local, _, domain = account.address.rpartition("@")
+            return f"{local}+b.{token[:16]}@{domain}"

@@ -1,0 +1,104 @@
+"""Finds who wrote, from where, how much and when (labelling guide, "Details").
+
+Owns telephone numbers, web sites, postcodes and amounts, and puts the details together. Reads the
+sender's own text, the signature and From; never quoted mail, footers or attachments.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import date
+
+import phonenumbers
+from phonenumbers import NumberParseException, PhoneNumberFormat
+
+from mailbot.model import Address, Body, Details
+from mailbot.reading import dates, names
+
+#: characters of own text that are searched; people's mails are far shorter
+_MOST_TEXT = 20_000
+#: details of one kind that are kept
+_MOST_VALUES = 20
+
+_PHONE = re.compile(r"(?<![\w£$€.,/-])(?:\+|\(?\d)[\d \t().\u00a0/-]{7,20}\d(?![\w])")
+_FAX = re.compile(r"\b(?:tele)?fax|\bf:\s*$", re.IGNORECASE)
+_POSTCODE = re.compile(
+    r"\b(GIR\s?0AA|[A-PR-UWYZ](?:\d[A-HJKPS-UW\d]?|[A-HK-Y]\d[ABEHMNPRV-Y\d]?))[ \u00a0]{0,2}(\d[ABD-HJLNP-UW-Z]{2})\b"
+)
+#: last labels of web sites written without www; "example" is the one that documentation may use (RFC 2606)
+_BARE_TLDS = "com|org|net|uk|eu|info|biz|coop|io|co|me|app|scot|wales|london|charity|community|foundation|example"
+_WEBSITE = re.compile(
+    r"(?<![\w@.-])(?:https?://[^\s<>\"'“”]{4,200}|www\.[^\s<>\"'“”,]{3,200}"
+    rf"|(?:[a-z0-9][a-z0-9-]*\.)+(?:{_BARE_TLDS})(?:/[^\s<>\"'“”,]*)?(?![\w@-]|\.\w))",
+    re.IGNORECASE,
+)
+_NUMBER = r"\d{1,3}(?:,\d{3})+(?:\.\d{1,2})?|\d+(?:\.\d{1,2})?"
+_SCALE = r"(?:\s?(?:k|m|bn)\b|\s(?:thousand|million|billion)\b)?"
+_COUNT = (
+    r"(?:(?:a|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|fifteen|twenty|thirty|forty|fifty"
+    r"|sixty|seventy|eighty|ninety|hundred|thousand|million|couple|few|and|of)[ -]){1,6}"
+)
+_AMOUNT = re.compile(
+    rf"[£€$]\s?(?:{_NUMBER}){_SCALE}(?:\sUSD\b)?(?:\s?(?:\+|plus)\s?VAT\b)?"
+    rf"|\b(?:GBP|EUR|USD)\s?(?:{_NUMBER}){_SCALE}"
+    rf"|(?<![\w.,£€$])(?:{_NUMBER}){_SCALE}\s?(?:GBP|EUR|USD|€|pounds?\b|quid\b|euros?\b|dollars?\b)"
+    r"|(?<![\w.,£€$])\d{1,3}\s?(?:p|pence)\b"
+    rf"|\b{_COUNT}(?:pounds|quid|euros|dollars)\b",
+    re.IGNORECASE,
+)
+
+
+def find(
+    body: Body, *, sender: Address | None, region: str = "GB", sent_on: date | None = None
+) -> Details:
+    """Find the details that the sender gives.
+
+    Args:
+        body: the mail's text, taken apart.
+        sender: From.
+        region: ISO 3166 country: telephone numbers without "+" are its own, and outside the United
+            States the day stands before the month.
+        sent_on: the date of the mail; full dates before it are bygone and left out.
+
+    Returns:
+        What was found; None and () where the mail does not say.
+    """
+    own = body.own_text[:_MOST_TEXT]
+    signed = body.signature[:_MOST_TEXT]
+    # The signature is where people put how to reach them; the text comes next.
+    contacts = f"{signed}\n{own}"
+    return Details(
+        person=names.person(own, signed, sender),
+        organisation=names.organisation(own, signed, sender),
+        phone=next(_phones(contacts, region), None),
+        website=next(_websites(contacts), None),
+        postcode=next((f"{out} {inward}" for out, inward in _POSTCODE.findall(contacts)), None),
+        amounts=_values(" ".join(found.group().split()) for found in _AMOUNT.finditer(own)),
+        dates=_values(dates.find(own, day_first=region != "US", sent_on=sent_on)),
+    )
+
+
+def _values(found: Iterator[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(found))[:_MOST_VALUES]
+
+
+def _phones(text: str, region: str) -> Iterator[str]:
+    """Telephone numbers in E.164; numbers reserved for fiction count, since tests and drama use them."""
+    for match in _PHONE.finditer(text):
+        written = match.group()
+        if sum(sign.isdigit() for sign in written) < 9 or _FAX.search(text[max(match.start() - 8, 0) : match.start()]):
+            continue
+        try:
+            number = phonenumbers.parse(written, region)
+        except NumberParseException:
+            continue
+        dialled = written.lstrip("(").startswith(("+", "0"))
+        possible = phonenumbers.is_possible_number(number) and dialled
+        if possible or phonenumbers.is_valid_number(number):
+            yield phonenumbers.format_number(number, PhoneNumberFormat.E164)
+
+
+def _websites(text: str) -> Iterator[str]:
+    for match in _WEBSITE.finditer(text):
+        yield match.group().rstrip(".,;:!?)]}'\"")

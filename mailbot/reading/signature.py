@@ -1,0 +1,241 @@
+"""Finds the signature and the footer below the sender's own words.
+
+Owns sign-offs, name blocks and the wording of footers. Reads from the end of the text upwards and stops
+at the first paragraph that may be the sender's own words. Must not know what contributions are.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from mailbot.model import Address
+from mailbot.reading import footers
+from mailbot.reading.kinds import Kind
+
+#: lines below "-- " that are still taken for a signature
+_LONGEST_SIGNATURE = 16
+_LONGEST_LINE = 100
+_MOST_NAME_WORDS = 6
+#: paragraphs between a signature and the end that are looked past
+_MOST_AFTERTHOUGHTS = 2
+
+_DELIMITER = re.compile(r"--\s?|[—–]{1,2}|_{2,10}")
+_SIGN_OFF = re.compile(
+    r"(?P<words>(?:(?:with|my|our|many|very|kind(?:est)?|best|warm(?:est)?|good|all|much|sincere|fond(?:est)?)\s+){0,4}"
+    r"(?:regards|wishes|thanks|thank you|thankyou|gratitude|solidarity)(?:\s+(?:again|in advance|and regards|and best wishes|to you all))?"
+    r"|(?:in|with) (?:solidarity|hope|peace|friendship|haste|fellowship|anticipation)|yours\b[\w' ,]{0,28}|all the (?:very )?best"
+    r"|(?:very )?best|cheers|ta|ta very much|ta ra|tara(?: a bit)?|thx|tx|rgds|love|lots of love|peace|sincerely(?: yours)?"
+    r"|respectfully(?: yours)?|faithfully|cordially|god bless(?: you)?|blessings|bless you|salaams?|namaste|take care|bye(?: for now)?"
+    r"|speak soon|see you soon|hope to hear from you(?: soon)?|looking forward|kr|br|bw|atb"
+    r"|(?:mit )?(?:freundliche[nm]?|beste[nm]?|liebe[nm]?|viele[nm]?|herzliche[nm]?) gr(?:ü|ue)(?:ß|ss)en?|lg|mfg|vg"
+    r"|(?:bien )?cordialement|bien à vous|amicalement|salutations(?: distinguées)?|(?:un )?saludos?(?: cordial(?:es)?)?|atentamente"
+    r"|z poważaniem|(?:serdecznie )?pozdrawiam(?:y)?|pozdrowienia|met vriendelijke groet(?:en)?|groet(?:en|jes)?"
+    r"|cordiali saluti|saluti|med vänliga? hälsning(?:ar)?|mvh|hälsningar)"
+    r"(?P<rest>[\s,.!;:–-]*(?:x{1,4}\b)?[\s,.!;:–-]*(?P<name>.*))",
+    re.IGNORECASE,
+)
+_NAME_AFTER = re.compile(r"(?:(?:from|for|and|all|at|the|of|&|x|xx|dr|mr|mrs|ms)\b\s*|[A-Z][\w'’.-]*,?\s*){0,8}[!.]?")
+_POSTSCRIPT = re.compile(r"\W*(?:p\.?\s?){1,3}s\b\.?\W", re.IGNORECASE)
+_CONTACT = re.compile(
+    r"(?:\+|\(?0)[\d\s().-]{8,}\d|[\w.+-]+@[\w-]+\.\w|\bhttps?://|\bwww\.|\b[A-Z]{1,2}\d[A-Z\d]?\s?\d[A-Z]{2}\b"
+    r"|\b[a-z0-9-]{3,}\.(?:com|org|net|uk|eu|info|coop|example|io|co)\b"
+)
+_BULLET = re.compile(r"\s*(?:[-*•·»>#]\s|\(?\d{1,2}[.)]\s|\(?[a-z]\)\s)")
+_LABEL = re.compile(r"\s*(?!tel|phone|mob|fax|e-?mail|web|www|t:|m:|e:|w:|address|twitter|office|direct)[A-Za-z ]{2,30}:\s", re.IGNORECASE)
+#: words by which a line speaks for its sender: such a line is never taken for a strapline
+_SPEAKS = re.compile(
+    r"\b(?:i|i['’](?:m|d|ll|ve)|we['’](?:d|ll|ve)|you|your|yours|would|could|can|will|shall|might|happy|glad|offer|pledge"
+    r"|promise|lend|give|please|let me|put (?:me|us))\b",
+    re.IGNORECASE,
+)
+_WORD = re.compile(r"[^\W\d_][\w'’-]*")
+_SEPARATOR = re.compile(r"\s*[,|/·•+(–—\"“]\s*|\s-\s|\s{2,}")
+
+
+def mark(lines: Sequence[str], kinds: list[Kind], sender: Address | None) -> None:
+    """Mark the lines of the signature and of footers among the sender's own lines.
+
+    Args:
+        lines: the text.
+        kinds: one for each line; only those still OWN are changed, in place.
+        sender: From; its name tells a name line from the end of a sentence.
+    """
+    names = _names(sender)
+    paragraphs = _paragraphs(lines, kinds)
+    before = list(kinds)
+    _mark_below_delimiter(lines, kinds, paragraphs)
+    remaining = [each for each in paragraphs if kinds[each[-1]] is Kind.OWN]
+    _mark_upwards(lines, kinds, remaining, names)
+    if Kind.OWN not in (kind for kind, line in zip(kinds, lines, strict=True) if line.strip()):
+        # A mail that is all signature by our rules is one that the rules do not understand.
+        kinds[:] = [_kept(old, new) for old, new in zip(before, kinds, strict=True)]
+
+
+def _kept(old: Kind, new: Kind) -> Kind:
+    return new if new is Kind.FOOTER and old is Kind.OWN else old
+
+
+def _names(sender: Address | None) -> frozenset[str]:
+    """Words that may be the sender's name, folded; initials last."""
+    if sender is None:
+        return frozenset()
+    words = _WORD.findall(sender.display_name)
+    local = [part for part in re.split(r"[^A-Za-z]+", sender.addr_spec.rpartition("@")[0]) if len(part) > 2]
+    initials = "".join(word[0] for word in words)
+    return frozenset(word.casefold() for word in (*words, *local, initials) if word)
+
+
+def _paragraphs(lines: Sequence[str], kinds: Sequence[Kind]) -> list[list[int]]:
+    """Runs of own lines without a blank line between, in order."""
+    found: list[list[int]] = []
+    joins = False
+    for index, (line, kind) in enumerate(zip(lines, kinds, strict=True)):
+        if not line.strip() or kind is not Kind.OWN:
+            joins = False
+        elif joins:
+            found[-1].append(index)
+        else:
+            found.append([index])
+            joins = True
+    return found
+
+
+def _mark_below_delimiter(lines: Sequence[str], kinds: list[Kind], paragraphs: list[list[int]]) -> None:
+    """The signature below "-- " (RFC 3676 section 4.3), if it is one."""
+    flat = [index for paragraph in paragraphs for index in paragraph]
+    at = next((place for place in range(len(flat) - 1, -1, -1) if _DELIMITER.fullmatch(lines[flat[place]])), None)
+    if at is None or at == 0 or len(flat) - at > _LONGEST_SIGNATURE:
+        return
+    below = set(flat[at + 1 :])
+    kinds[flat[at]] = Kind.SIGNATURE
+    for paragraph in paragraphs:
+        indices = [index for index in paragraph if index in below]
+        if not indices:
+            continue
+        text = [lines[index] for index in indices]
+        if _POSTSCRIPT.match(text[0]) or _is_prose(text):
+            continue
+        _mark_block(lines, kinds, indices)
+
+
+def _mark_upwards(
+    lines: Sequence[str], kinds: list[Kind], paragraphs: list[list[int]], names: frozenset[str]
+) -> None:
+    afterthoughts: list[list[int]] = []
+    for paragraph in reversed(paragraphs):
+        text = [lines[index] for index in paragraph]
+        if footers.is_footer(text) and not _starts_signature(text[0], names):
+            _mark_all(kinds, paragraph, Kind.FOOTER)
+            continue
+        start = _signature_start(text, names)
+        if start is not None:
+            _mark_block(lines, kinds, paragraph[start:])
+            _mark_straplines(lines, kinds, afterthoughts, paragraph[start:])
+            afterthoughts = []
+            if start == 0:
+                continue
+            return
+        if len(afterthoughts) == _MOST_AFTERTHOUGHTS:
+            return
+        afterthoughts.append(paragraph)
+
+
+def _mark_straplines(
+    lines: Sequence[str], kinds: list[Kind], afterthoughts: list[list[int]], block: list[int]
+) -> None:
+    """A paragraph below the signature that opens with the signer's organisation is its own advertising."""
+    signed = {word.casefold() for index in block for word in _WORD.findall(lines[index])}
+    for paragraph in afterthoughts:
+        words = _WORD.findall(lines[paragraph[0]])[:2]
+        text = " ".join(lines[index] for index in paragraph)
+        third_person = not re.search(r"\b(?:i|me|my|i['’]\w+)\b", text, re.IGNORECASE)
+        opens = len(words) == 2 and all(word.casefold() in signed for word in words)
+        if opens and third_person and not _POSTSCRIPT.match(text):
+            _mark_all(kinds, paragraph, Kind.FOOTER)
+
+
+def _signature_start(text: list[str], names: frozenset[str]) -> int | None:
+    """Where in a paragraph the signature begins that runs to its end; None when there is none."""
+    for start in range(len(text)):
+        if _POSTSCRIPT.match(text[start]):
+            return None
+        if not _starts_signature(text[start], names):
+            continue
+        if all(_belongs(line) for line in text[start + 1 :]):
+            return start
+    contacts = sum(bool(_CONTACT.search(line)) for line in text)
+    if len(text) > 1 and contacts and all(_belongs(line) and not line.endswith((".", "?", "!")) for line in text):
+        return 0
+    if len(text) == 1 and contacts and len(_WORD.findall(_CONTACT.sub(" ", text[0]))) <= 4 and _belongs(text[0]):
+        return 0
+    if footers.is_device_line(text[-1]):
+        return len(text) - 1
+    return None
+
+
+def _starts_signature(line: str, names: frozenset[str]) -> bool:
+    return _is_sign_off(line) or _is_name_line(line, names)
+
+
+def _is_sign_off(line: str) -> bool:
+    match = _SIGN_OFF.fullmatch(line.strip())
+    if not match or len(line) > 60:
+        return False
+    name = match["name"].strip()
+    return not name or bool(_NAME_AFTER.fullmatch(name))
+
+
+def _is_name_line(line: str, names: frozenset[str]) -> bool:
+    """Whether the line is the sender's name, perhaps with a post or an organisation behind it."""
+    stripped = line.strip().lstrip("~-–—*_ ").rstrip("*_ ")
+    if not stripped or len(stripped) > _LONGEST_LINE or _BULLET.match(line) or _SPEAKS.search(stripped):
+        return False
+    head = _SEPARATOR.split(stripped, maxsplit=1)[0].rstrip(".")
+    words = _WORD.findall(head)
+    if not words or len(words) > _MOST_NAME_WORDS or not any(_is_name(word, names) for word in words[:3]):
+        return False
+    whole = _WORD.findall(stripped)
+    if len(whole) > 14 or (stripped.endswith((".", "!", "?")) and len(whole) > 4):
+        return False
+    return all(word[0].isupper() or word in ("x", "xx", "xxx", "van", "de", "von", "der", "al", "bin", "and", "for", "the", "of", "from", "at") for word in words) or len(words) == 1
+
+
+def _is_name(word: str, names: frozenset[str]) -> bool:
+    folded = word.casefold()
+    if folded in names:
+        return True
+    if len(folded) <= 2 and word.isupper():
+        return any(name.startswith(folded[0]) for name in names)
+    # Short forms: Sol for Solomon, Bernie for Bernadette.
+    return len(folded) >= 3 and any(len(name) >= 3 and name[:3] == folded[:3] for name in names)
+
+
+def _belongs(line: str) -> bool:
+    """Whether a line below a name or a sign-off is part of the same signature."""
+    if _CONTACT.search(line):
+        return not (_SPEAKS.search(line) and len(_WORD.findall(line)) > 12)
+    if footers.is_footer([line]):
+        return True
+    if _BULLET.match(line) or _LABEL.match(line) or _POSTSCRIPT.match(line):
+        return False
+    return len(line) <= _LONGEST_LINE and not _SPEAKS.search(line)
+
+
+def _is_prose(text: list[str]) -> bool:
+    joined = " ".join(text)
+    return len(_WORD.findall(joined)) >= 10 and bool(_SPEAKS.search(joined)) and not footers.is_footer(text)
+
+
+def _mark_block(lines: Sequence[str], kinds: list[Kind], indices: list[int]) -> None:
+    """A signature; from the first line with a footer's wording on, a footer."""
+    kind = Kind.SIGNATURE
+    for index in indices:
+        if kind is Kind.SIGNATURE and footers.is_footer([lines[index]]) and not _CONTACT.search(lines[index]):
+            kind = Kind.FOOTER
+        kinds[index] = kind
+
+
+def _mark_all(kinds: list[Kind], indices: list[int], kind: Kind) -> None:
+    for index in indices:
+        kinds[index] = kind

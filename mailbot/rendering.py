@@ -1,0 +1,277 @@
+"""Turns templates and values into mail: the one Jinja2 environment and the one way to build a mail.
+
+Owns how text is laid out, how CSS reaches mail programs, how octets are made, and how words that a
+stranger wrote become safe to show. Must not know what an acknowledgement or a digest says: that is
+`replying.compose` and `reviewing.digest`, and above all templates/.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import textwrap
+import traceback
+import unicodedata
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from email import policy
+from email.headerregistry import Address as HeaderAddress
+from email.headerregistry import HeaderRegistry
+from email.message import EmailMessage
+from pathlib import Path
+
+import css_inline
+from jinja2 import FileSystemLoader, StrictUndefined, TemplateNotFound, TemplateSyntaxError, meta
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from mailbot.errors import PermanentError, TemplateProblem
+from mailbot.model import Address
+
+#: what counts as a template; editors leave other files beside them
+_SUFFIXES = (".txt", ".html", ".css")
+#: columns of a text part: RFC 5322 section 2.1.1 asks for 78, quoting in an answer takes some
+_TEXT_COLUMNS = 74
+#: joiners that Persian, Indic scripts and emoji need; every other format character can mislead
+_JOINERS = "\u200c\u200d"
+#: nothing that a stranger wrote is looked at beyond this
+_MAX_CHARACTERS = 4000
+
+_LINK = re.compile(r"(?:[a-z][a-z0-9+.-]{1,20}://|www\.|(?:mailto|tel|javascript|data):)\S*[^\s.,;:!?)\]'\"”’>]", re.I)
+_MAIL_ADDRESS = re.compile(r"[^\s@<>\"()\[\],;:]{1,64}@[^\s@<>\"()\[\],;:]{1,255}")
+_DOTTED_NAME = re.compile(r"(?<=\w)[.。．｡](?=[^\W\d_]{2})")
+_SENTENCE_END = re.compile(r"(?<=[.!?…])[\"”’')]*\s+")
+_LIST_ITEM = re.compile(r"\s*(?:[-*•] )?")
+_BLANK_LINES = re.compile(r"\n{3,}")
+
+_ATOM = r"[^\s\x00-\x1f\x7f\ud800-\udfff<>()\[\],;:\\\"@]+"
+_ADDR_SPEC = re.compile(rf'(?:{_ATOM}|"(?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\[\x20-\x7e])*")@(?:{_ATOM}|\[[\w.:]+\])')
+_CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029\ud800-\udfff]")
+
+
+class Templates:
+    """Every text that is sent or shown, from the first folder that has the file.
+
+    Args:
+        folders: a deployment's own copies first, the shipped ones last; a file in an earlier folder
+            stands for the file of that name in every later one.
+    """
+
+    def __init__(self, folders: Sequence[Path]) -> None:
+        self._folders = tuple(folders)
+        self._loader = FileSystemLoader(self._folders)
+        self._environment = ImmutableSandboxedEnvironment(
+            loader=self._loader,
+            undefined=StrictUndefined,
+            autoescape=lambda name: name is not None and name.endswith(".html"),
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._inliner = css_inline.CSSInliner(
+            keep_at_rules=True,  # the dark colours and the narrow layout live in @media rules
+            load_remote_stylesheets=False,
+        )
+
+    def has(self, name: str) -> bool:
+        """Whether any folder holds the template `name`, such as "aims/support.txt"."""
+        return any((folder / name).is_file() for folder in self._folders)
+
+    def render(self, name: str, /, **values: object) -> str:
+        """The template `name` filled with `values`.
+
+        Args:
+            name: with its suffix: .html is escaped and gets its CSS inlined, .txt is wrapped to
+                74 columns and loses surplus blank lines.
+            values: what the template may use; a name that it uses and that is not here is a problem.
+
+        Raises:
+            TemplateProblem: the template is missing, broken, or uses what is not there.
+        """
+        try:
+            text = self._environment.get_template(name).render(values)
+            if name.endswith(".html"):
+                return self._inliner.inline(text)
+        # A template is somebody's program: it can raise whatever Python can.
+        except Exception as error:
+            raise TemplateProblem(self._sentence(name, error)) from error
+        return _lay_out(text) if name.endswith(".txt") else text
+
+    def check(self, required: Iterable[str] = ()) -> tuple[str, ...]:
+        """Loads every template and says what is wrong with them, one sentence each.
+
+        Args:
+            required: names that must be there besides those that other templates include.
+
+        Returns:
+            the problems with file and line, in the order of the names; empty when all is well.
+        """
+        names = {name for name in self._environment.list_templates() if name.endswith(_SUFFIXES)}
+        problems = []
+        for name in sorted(names | set(required)):
+            try:
+                problems += self._problems_in(name)
+            except Exception as error:
+                problems.append(self._sentence(name, error))
+        return tuple(problems)
+
+    def _problems_in(self, name: str) -> list[str]:
+        self._environment.get_template(name)
+        source, path, _ = self._loader.get_source(self._environment, name)
+        problems = []
+        for wanted in meta.find_referenced_templates(self._environment.parse(source)):
+            if wanted is not None and not self.has(wanted):
+                at = source[: source.find(wanted)].count("\n") + 1
+                problems.append(f"{path}, line {at}: the template {wanted} is missing.")
+        return problems
+
+    def _sentence(self, name: str, error: Exception) -> str:
+        """What went wrong and where, for the person who edits the template."""
+        place, line = next((str(folder / name) for folder in self._folders if (folder / name).is_file()), name), 1
+        what = one_line(str(error)) or type(error).__name__
+        if isinstance(error, TemplateSyntaxError):
+            place, line, what = error.filename or place, error.lineno, one_line(error.message or "")
+        elif isinstance(error, UnicodeDecodeError):
+            line, what = error.object[: error.start].count(b"\n") + 1, "this is not UTF-8"
+        else:
+            if isinstance(error, TemplateNotFound):
+                what = f"the template {error.name} is missing"
+            for frame, number in traceback.walk_tb(error.__traceback__):
+                # Jinja2 rewrites the traceback, so that a template's frames name its file and line.
+                if any(Path(frame.f_code.co_filename).is_relative_to(folder) for folder in self._folders):
+                    place, line = frame.f_code.co_filename, number
+        return f"{place}, line {line}: {what.rstrip('.')}."
+
+
+def _lay_out(text: str) -> str:
+    """Wraps long lines under their own indent and keeps at most one blank line."""
+    lines = []
+    for line in text.splitlines():
+        indent = _LIST_ITEM.match(line)
+        hanging = " " * (indent.end() if indent else 0)
+        wrapped = textwrap.wrap(
+            line, _TEXT_COLUMNS, subsequent_indent=hanging, break_long_words=False, break_on_hyphens=False
+        )
+        lines += wrapped or [""]
+    return _BLANK_LINES.sub("\n\n", "\n".join(lines)).strip("\n") + "\n"
+
+
+def one_line(text: str, limit: int = _MAX_CHARACTERS) -> str:
+    """What a stranger wrote, on one line, without characters that control, hide or turn the text.
+
+    Args:
+        text: anything.
+        limit: characters of the result at most; what is longer ends in "…" after a whole word.
+    """
+    kept = []
+    for character in text[: 2 * _MAX_CHARACTERS]:
+        category = unicodedata.category(character)
+        if category == "Cc" or character.isspace():
+            kept.append(" ")
+        elif category not in ("Cf", "Cs", "Co") or character in _JOINERS:
+            kept.append(character)
+    return _shorten(" ".join("".join(kept).split()), limit)
+
+
+def without_links(text: str) -> str:
+    """`text` without anything that a mail program would turn into a link; a stranger's link is never passed on.
+
+    Whole URLs and addresses are cut; in a bare name such as loomworks.example the full stop gets a space
+    behind it, which also mends a sentence that began without one.
+    """
+    text = _LINK.sub("[link]", text[:_MAX_CHARACTERS])
+    text = _MAIL_ADDRESS.sub("[address]", text)
+    return _DOTTED_NAME.sub(". ", text)
+
+
+def short_sentence(quote: str, limit: int = 200) -> str:
+    """The first sentence of a quote, safe to show: one line, no links.
+
+    Args:
+        quote: verbatim from a mail.
+        limit: characters at most.
+    """
+    text = without_links(one_line(quote))
+    end = next((found.end() for found in _SENTENCE_END.finditer(text) if found.end() >= 40), len(text))
+    return _shorten(text[:end].rstrip(), limit)
+
+
+def _shorten(text: str, limit: int) -> str:
+    if len(text) <= limit:
+        return text
+    head = text[: limit - 1]
+    words = head.rpartition(" ")[0]
+    return (words if len(words) > limit // 2 else head).rstrip(" ,;:-") + "…"
+
+
+class _Verbatim:
+    """A header of msg-ids or one addr-spec, written as it stands, one msg-id a line.
+
+    The standard library encodes a msg-id that is longer than a line as an encoded word, which RFC 2047
+    section 5 forbids and which tears threads apart.
+    """
+
+    max_count = 1
+
+    @classmethod
+    def parse(cls, value: str, found: dict[str, object]) -> None:
+        found["decoded"] = str(value)
+        found["parse_tree"] = None
+
+    def fold(self, *, policy: policy.EmailPolicy) -> str:
+        name = getattr(self, "name", "")
+        return f"{name}: {str(self).replace('> <', f'>{policy.linesep} <')}{policy.linesep}"
+
+
+_HEADERS = HeaderRegistry()
+for _name in ("to", "message-id", "in-reply-to", "references"):
+    _HEADERS.map_to_type(_name, _Verbatim)
+_POLICY = policy.SMTP.clone(header_factory=_HEADERS)
+
+
+def build_mail(
+    *,
+    sender: Address,
+    to: str,
+    subject: str,
+    message_id: str,
+    date: datetime,
+    headers: Sequence[tuple[str, str]],
+    text: str,
+    html: str,
+) -> EmailMessage:
+    """A mail with text and HTML alternatives; the same arguments always give the same octets.
+
+    Args:
+        sender: for From.
+        to: one addr-spec, for To.
+        subject: decoded.
+        message_id: with angle brackets.
+        date: aware; written in its own zone.
+        headers: further ones as (name, value), such as Auto-Submitted.
+        text, html: the same content twice, in any script.
+
+    Returns:
+        a message whose `as_bytes()` is ASCII with CRLF and lines under 998 octets; only the headers of a
+        mail to an addr-spec that is not ASCII are UTF-8 (RFC 6532), which its server must accept.
+
+    Raises:
+        PermanentError: `to` is no addr-spec that can be written to.
+        ValueError: a header value holds CR, LF or another control character.
+    """
+    if len(to) > 320 or not _ADDR_SPEC.fullmatch(to):
+        raise PermanentError("The address to answer to is not one that mail can be sent to.")
+    mail = EmailMessage(_POLICY if to.isascii() else _POLICY.clone(utf8=True))
+    local, _, domain = sender.addr_spec.rpartition("@")
+    author = HeaderAddress(one_line(sender.display_name, 120), local, domain)
+    fields = [("From", str(author)), ("To", f"<{to}>"), ("Subject", subject), ("Message-ID", message_id), *headers]
+    for name, value in fields:
+        if _CONTROL.search(value):
+            raise ValueError(f"control character in the header {name}")
+    mail["Date"] = date
+    mail["From"] = author
+    for name, value in fields[1:]:
+        mail[name] = value
+    mail.set_content(text, cte="quoted-printable")
+    # "=_" cannot occur in quoted-printable, so no text can end its part early (RFC 2045 section 6.7).
+    mail.make_alternative(boundary="=_" + hashlib.sha256(message_id.encode()).hexdigest()[:32])
+    mail.add_alternative(html, subtype="html", cte="quoted-printable")
+    return mail

@@ -1,0 +1,87 @@
+"""`mailbot init`: writes a deployment's own files from the shipped ones and a few answers."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from mailbot.campaign import load_campaign
+from mailbot.config import SHIPPED, load_config
+from mailbot.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answers:
+    """What only the operator knows."""
+
+    address: str
+    coordinator_name: str
+    coordinator_address: str
+    imap_host: str
+    smtp_host: str
+    campaign: str
+    prefix: str
+
+
+def write_deployment(folder: Path, answers: Answers) -> tuple[Path, Path]:
+    """Writes config.toml and rules/campaign.toml into `folder`; never over a file that is there.
+
+    Returns:
+        The two files.
+
+    Raises:
+        ConfigError: a file is there already, cannot be written, or an answer cannot be used; nothing is left behind.
+    """
+    config, campaign = folder / "config.toml", folder / "rules" / "campaign.toml"
+    for path in (config, campaign):
+        if path.exists():
+            raise ConfigError([f"{path} is there already; move it away, or change it by hand"])
+    own = {
+        ("coordinator", "name"): answers.coordinator_name,
+        ("coordinator", "address"): answers.coordinator_address,
+        ("account", "address"): answers.address,
+        ("account.imap", "host"): answers.imap_host,
+        ("account.imap", "username"): answers.address,
+        ("account.imap", "password_env"): "MAILBOT_PASSWORD",
+        ("account.smtp", "host"): answers.smtp_host,
+        ("account.smtp", "username"): answers.address,
+        ("account.smtp", "password_env"): "MAILBOT_PASSWORD",
+    }
+    texts = {
+        config: _with(own, (SHIPPED / "config.example.toml").read_text("utf-8")),
+        campaign: _with(
+            {("", "name"): answers.campaign, ("", "reference_prefix"): answers.prefix},
+            (SHIPPED / "rules" / "campaign.toml").read_text("utf-8"),
+        ),
+    }
+    try:
+        campaign.parent.mkdir(parents=True, exist_ok=True)
+        for path, text in texts.items():
+            path.write_text(text, "utf-8")
+    except OSError as problem:
+        raise ConfigError([f"{problem.filename}: cannot be written ({problem.strerror})"]) from None
+    try:
+        load_config(config)
+        load_campaign([campaign.parent])
+    except ConfigError:
+        for path in texts:
+            path.unlink()
+        raise
+    return config, campaign
+
+
+def _with(values: dict[tuple[str, str], str], text: str) -> str:
+    """The TOML `text` with the values of some keys replaced, comments and all else as they are."""
+    table, lines = "", []
+    for line in text.splitlines():
+        if header := re.match(r"\[+([\w.]+)\]+", line):
+            table = header[1]
+        key = re.match(r"(\w+) = (\"[^\"]*\")(.*)", line)
+        if key and (table, key[1]) in values:
+            # JSON's strings are TOML's basic strings.
+            written = f"{key[1]} = {json.dumps(values[table, key[1]], ensure_ascii=False)}"
+            line = f"{written:<45} {key[3].strip()}".rstrip()
+        lines.append(line)
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,181 @@
+"""Values as tables and pages in the terminal (rich). No decisions."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from zoneinfo import ZoneInfo
+
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from mailbot.doctor import Finding, Light
+from mailbot.model import (
+    Acknowledgement,
+    Campaign,
+    Classification,
+    Contribution,
+    Decision,
+    Details,
+    OutgoingState,
+    ParkedMail,
+    Record,
+)
+from mailbot.pipeline import Understood
+
+_LIGHTS = {Light.GREEN: ("green", "ok"), Light.AMBER: ("yellow", "look"), Light.RED: ("red", "wrong")}
+_STATES = {
+    OutgoingState.QUEUED: "waits to be sent",
+    OutgoingState.SENDING: "is being sent",
+    OutgoingState.SENT: "sent",
+    OutgoingState.DEFERRED: "put off by the server",
+    OutgoingState.FAILED: "failed",
+    OutgoingState.HELD: "held for the coordinator",
+    OutgoingState.CANCELLED: "dropped",
+}
+
+
+def finding(found: Finding) -> Text:
+    """One line of the doctor's report."""
+    colour, word = _LIGHTS[found.light]
+    return Text.assemble((f"{word:5} ", f"bold {colour}"), (f"{found.what}: ", "bold"), found.words)
+
+
+def records(found: Iterable[Record], zone: ZoneInfo) -> Table:
+    """One row for each mail."""
+    table = Table("Reference", "Received", "From", "Class", "What", "Reply", header_style="bold")
+    for record in found:
+        table.add_row(
+            Text(record.reference),
+            Text(f"{record.received_at.astimezone(zone):%d %b %H:%M}"),
+            Text(record.who),
+            Text(str(record.message_class), style="yellow" if record.needs_review else ""),
+            Text("; ".join(_short(item) for item in record.contributions) or record.subject),
+            Text(reply_words(record)),
+        )
+    return table
+
+
+def record(found: Record, zone: ZoneInfo) -> Group:
+    """Everything about one filed mail."""
+    head = _grid(
+        ("Reference", found.reference),
+        ("From", f"{found.from_name} <{found.from_addr_spec}>".strip()),
+        ("Subject", found.subject),
+        ("Received", f"{found.received_at.astimezone(zone):%A %d %B %Y, %H:%M}"),
+        ("Attachments", ", ".join(name or "(nameless)" for name in found.attachments)),
+        ("Read with care", "; ".join(found.defects)),
+        ("Class", f"{found.message_class} ({found.confidence:.0%}), model {found.model_version}"),
+        ("Please check", "; ".join(found.review_reasons)),
+        *_details(found.details),
+        ("Reply", f"{reply_words(found)}: {found.reply_error or found.acknowledgement.reason}"),
+    )
+    return Group(head, *(_contribution(item) for item in found.contributions))
+
+
+def understood(path: str, found: Understood, acknowledgement: Acknowledgement) -> Group:
+    """What `mailbot classify` shows of one mail."""
+    classification: Classification = found.classification
+    head = _grid(
+        ("File", path),
+        ("Subject", found.message.subject),
+        ("Class", f"{classification.message_class} ({classification.confidence:.0%})"),
+        ("Please check", "; ".join(classification.review_reasons)),
+        *_details(found.message.details),
+        ("Reply", _decision(acknowledgement)),
+    )
+    return Group(head, *(_contribution(item) for item in classification.contributions), Text())
+
+
+def filed_by_aim(found: Sequence[Record], campaign: Campaign) -> Table:
+    """How many contributions of each type each aim got, with the first words of each."""
+    table = Table("Aim", "Pledges", "Offers", "Ideas", "Such as", header_style="bold", title="Filed by aim")
+    for aim in campaign.aims:
+        items = [item for record in found for item in record.contributions if aim.key in item.aims]
+        table.add_row(*_aim_row(f"{aim.number} {aim.title}", aim.colour, items))
+    none = [item for record in found for item in record.contributions if not item.aims]
+    if none:
+        table.add_row(*_aim_row("no particular aim", "default", none))
+    return table
+
+
+def answers(found: Sequence[Record]) -> Table:
+    """What was answered and what was not, and why."""
+    table = Table("Reply", "Mails", "Why", header_style="bold", title="Answered, and not answered")
+    rows = Counter(
+        (reply_words(record), "" if record.reply_state is OutgoingState.SENT else record.acknowledgement.reason)
+        for record in found
+    )
+    for (words, why), count in sorted(rows.items(), key=lambda row: (row[0][0] != "sent", -row[1], row[0])):
+        table.add_row(Text(words), str(count), Text(why))
+    return table
+
+
+def parked(found: Iterable[ParkedMail]) -> Table:
+    """Mail that broke a stage."""
+    table = Table("Mail", "From", "Subject", "Stage", "Error", header_style="bold", title="Parked")
+    for item in found:
+        table.add_row(
+            item.where or str(item.mail_id), Text(item.sender), Text(item.subject), item.stage, Text(item.error)
+        )
+    return table
+
+
+def reply_words(found: Record) -> str:
+    """The state of a record's acknowledgement, in words."""
+    return _STATES[found.reply_state] if found.reply_state else "no reply"
+
+
+def _decision(acknowledgement: Acknowledgement) -> str:
+    if acknowledgement.decision is Decision.SEND:
+        return f"would be sent to {acknowledgement.to} ({acknowledgement.template}): {acknowledgement.reason}"
+    word = "would be held" if acknowledgement.decision is Decision.HOLD else "none"
+    guard = f" (guard {acknowledgement.guard})" if acknowledgement.guard else ""
+    return f"{word}{guard}: {acknowledgement.reason}"
+
+
+def _aim_row(title: str, colour: str, items: Sequence[Contribution]) -> tuple[RenderableType, ...]:
+    counts = Counter(str(item.type) for item in items)
+    such_as = items[0].quote if items else ""
+    return (
+        Text(title, style=colour),
+        *(str(counts[kind]) for kind in ("pledge", "offer", "idea")),
+        Text(" ".join(such_as.split()), overflow="ellipsis", no_wrap=True),
+    )
+
+
+def _short(item: Contribution) -> str:
+    return f"{item.type}: {', '.join(item.aims) or 'no aim'}"
+
+
+def _contribution(item: Contribution) -> Group:
+    quote = Text(f"  “{' '.join(item.quote.split())}”", style="italic")
+    for evidence in item.because:
+        quote.highlight_words([evidence.text], style="underline")
+    why = Text("  because: " + ", ".join(f"{evidence.text} ({evidence.why})" for evidence in item.because), style="dim")
+    head = Text.assemble(
+        (f"{item.type}", "bold"), f" for {', '.join(item.aims) or 'no particular aim'} ({item.confidence:.0%})"
+    )
+    return Group(head, quote, *([why] if item.because else []))
+
+
+def _details(details: Details) -> tuple[tuple[str, str], ...]:
+    return (
+        ("Person", details.person or ""),
+        ("Organisation", details.organisation or ""),
+        ("Phone", details.phone or ""),
+        ("Website", details.website or ""),
+        ("Postcode", details.postcode or ""),
+        ("Amounts", ", ".join(details.amounts)),
+        ("Dates", ", ".join(details.dates)),
+    )
+
+
+def _grid(*rows: tuple[str, str]) -> Table:
+    grid = Table.grid(padding=(0, 2))
+    for name, value in rows:
+        if value:
+            grid.add_row(f"[bold]{escape(name)}[/bold]", Text(value))
+    return grid

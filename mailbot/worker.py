@@ -1,0 +1,336 @@
+"""The scheduled jobs: receive, handle, send, digest. Owns the order of work in time and a graceful stop."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
+from functools import partial
+from typing import Protocol
+
+import structlog
+from apscheduler.schedulers.background import BackgroundScheduler
+
+from mailbot import digests, pipeline
+from mailbot.config import Account
+from mailbot.errors import MailbotError, TransientError
+from mailbot.filing import Store
+from mailbot.intake import ImapSession
+from mailbot.model import Outgoing, QueuedOutgoing, StoredMail
+from mailbot.replying.outbox import AFTER_REFUSAL, deliver
+from mailbot.schedule import cron_trigger, latest_fire
+
+_log = structlog.get_logger(__name__)
+
+#: waits after a mailbox could not be reached: doubled from the first to the longest, with jitter
+_FIRST_WAIT_S = 5
+_LONGEST_WAIT_S = 900
+#: mail handled between two looks at the stop sign and at the outbox
+_HANDLE_COUNT = 50
+#: mail sent over one connection
+_SEND_COUNT = 100
+#: how often the outbox is looked into when nothing new was put there
+_SEND_INTERVAL_S = 5
+
+
+class Progress(Protocol):
+    """Who is told of each step, for people who watch; called from the worker's threads."""
+
+    def fetched(self, count: int) -> None:
+        """So many new mails are stored."""
+
+    def handled(self, record_id: int | None) -> None:
+        """One mail is filed; None when it was parked or is a digest of our own."""
+
+    def sent(self, mail: Outgoing) -> None:
+        """One mail of ours was taken by the server."""
+
+
+class Silent:
+    """Nobody watches."""
+
+    def fetched(self, count: int) -> None:
+        """Told to nobody."""
+
+    def handled(self, record_id: int | None) -> None:
+        """Told to nobody."""
+
+    def sent(self, mail: Outgoing) -> None:
+        """Told to nobody."""
+
+
+def utc_now() -> datetime:
+    """The clock."""
+    return datetime.now(UTC)
+
+
+@dataclass(slots=True)
+class _Trouble:
+    """Why an account is left alone, and until when."""
+
+    problem: MailbotError
+    failures: int
+    until: datetime
+
+
+class Worker:
+    """Runs the jobs, once or until stopped. One worker for one store (`Store.exclusive`).
+
+    Args:
+        parts: what a mail meets on its way.
+        store: where everything is kept.
+        progress: who is told of each step.
+        now: the clock.
+    """
+
+    def __init__(
+        self,
+        parts: pipeline.Parts,
+        store: Store,
+        progress: Progress | None = None,
+        now: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self._parts = parts
+        self._config = parts.shown.config
+        self._store = store
+        self._progress = progress or Silent()
+        self._now = now
+        self._stopping = threading.Event()
+        self._handling = threading.Lock()
+        self._sending = threading.Lock()
+        self._trouble: dict[str, _Trouble] = {}
+        self._fine: set[str] = set()
+        self._since = self._start_of_work()
+        with store.write() as tx:
+            if taken := tx.outbox.take_up():
+                _log.info("taking up what was being sent", count=taken)
+
+    # --- jobs ---
+
+    def receive(self, account: Account) -> bool:
+        """Stores what is new in an account's mailboxes; true when all of them could be read."""
+        return self._guarded(f"imap:{account.name}", partial(self._receive, account))
+
+    def handle_pending(self) -> None:
+        """Takes every stored mail the whole way; what breaks a stage is parked."""
+        with self._handling:
+            while not self._stopping.is_set():
+                with self._store.read() as tx:
+                    mails = tx.mails.pending(_HANDLE_COUNT)
+                if not mails:
+                    return
+                for mail in mails:
+                    if self._stopping.is_set():
+                        return
+                    self._handle(mail)
+
+    def send(self) -> None:
+        """Sends what is due, account by account."""
+        with self._sending:
+            for account in self._config.account:
+                if self._left_alone(f"smtp:{account.name}"):
+                    continue
+                self._guarded(f"smtp:{account.name}", partial(self._send, account))
+
+    def digest(self) -> bool:
+        """Makes the digest of the last period that has ended, unless it was made; true when it was made now."""
+        now = self._now()
+        trigger = cron_trigger(self._config.digest.cron, self._config.time_zone)
+        with self._store.read() as tx:
+            start = tx.journal.digest_start()
+        end = latest_fire(trigger, start, now)
+        return end is not None and self.digest_until(end)
+
+    def digest_until(self, end: datetime) -> bool:
+        """Makes the digest from where the last one ended until `end`; true when there was something to send."""
+        # No mail is half filed now, so that none filed before `end` appears after its digest was made.
+        with self._handling, self._store.write() as tx:
+            start = tx.journal.digest_start()
+            if end <= start:
+                return False
+            digest = digests.gather(tx, start, end, self._parts.shown)
+            outgoing_id = None
+            if self._config.digest.send_when_empty or digests.has_content(digest):
+                outgoing_id = tx.outbox.put(digests.make(digest, self._parts.shown), record_id=None, now=self._now())
+            tx.journal.digest_made(start, end, outgoing_id)
+            return outgoing_id is not None
+
+    @property
+    def problems(self) -> tuple[MailbotError, ...]:
+        """What could not be done at the last try, one for each server that failed."""
+        return tuple(trouble.problem for trouble in self._trouble.values())
+
+    # --- ways of running ---
+
+    def once(self) -> None:
+        """One pass of every job; `problems` tells what could not be done."""
+        for account in self._config.account:
+            self.receive(account)
+        self.handle_pending()
+        self.digest()
+        self.send()
+
+    def run(self) -> None:
+        """Runs until `stop` is called; a mail that is being handled or sent is finished first."""
+        jobs = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
+        scheduler = BackgroundScheduler(timezone=UTC, job_defaults=jobs)
+        for account in self._config.account:
+            scheduler.add_job(
+                self._watch, "interval", [account], seconds=account.poll_interval_s, next_run_time=self._now()
+            )
+        scheduler.add_job(self.send, "interval", seconds=_SEND_INTERVAL_S, id="send", next_run_time=self._now())
+        scheduler.add_job(self._digest_and_send, cron_trigger(self._config.digest.cron, self._config.time_zone))
+        # A digest that fell due while nothing ran is made now.
+        scheduler.add_job(self._digest_and_send, next_run_time=self._now())
+        scheduler.start()
+        try:
+            self._stopping.wait()
+        finally:
+            scheduler.shutdown(wait=True)
+
+    def stop(self) -> None:
+        """Asks the worker to end; returns at once. Safe in a signal handler."""
+        self._stopping.set()
+
+    # --- steps ---
+
+    def _watch(self, account: Account) -> None:
+        if not self._left_alone(f"imap:{account.name}"):
+            self.receive(account)
+        self._guarded("store", self.handle_pending)
+        self.send()
+
+    def _left_alone(self, key: str) -> bool:
+        trouble = self._trouble.get(key)
+        return trouble is not None and self._now() < trouble.until
+
+    def _digest_and_send(self) -> None:
+        if self._guarded("digest", self.digest):
+            self.send()
+
+    def _receive(self, account: Account) -> None:
+        intake = self._config.intake
+        with ImapSession.open(account) as session:
+            for mailbox in account.mailboxes:
+                with self._store.read() as tx:
+                    cursor = tx.mails.cursor(account.name, mailbox)
+                for batch in session.receive(
+                    mailbox,
+                    cursor,
+                    since=self._since,
+                    read_older=intake.older == "file",
+                    batch_octets=intake.batch_octets,
+                    max_size_octets=intake.max_size_octets,
+                ):
+                    # Mail and cursor in one transaction: a crash before it fetches again, a crash after it has both.
+                    with self._store.write() as tx:
+                        new = tx.mails.save(batch.mails, now=self._now(), archive_before=batch.cursor.since)
+                        tx.mails.move_cursor(batch.cursor)
+                    if new:
+                        _log.info("fetched", account=account.name, mailbox=mailbox, count=new)
+                        self._progress.fetched(new)
+                    if self._stopping.is_set():
+                        return
+
+    def _handle(self, mail: StoredMail) -> None:
+        try:
+            record_id = pipeline.handle(mail, self._parts, self._store, now=self._now())
+        except pipeline.StageFailed as failed:
+            problem = failed.__cause__
+            error = str(problem) if isinstance(problem, MailbotError) else f"{type(problem).__name__}: {problem}"
+            message = failed.message
+            with self._store.write() as tx:
+                tx.mails.park(
+                    mail.mail_id,
+                    stage=failed.stage,
+                    error=error,
+                    subject=message.subject if message else "",
+                    sender=message.from_address.addr_spec if message and message.from_address else "",
+                    now=self._now(),
+                )
+            # The kind of error only: its words may hold words of the mail.
+            _log.error("parked", mail_id=mail.mail_id, stage=failed.stage, error=type(problem).__name__)
+            self._progress.handled(None)
+        else:
+            _log.info("handled", mail_id=mail.mail_id, record_id=record_id)
+            self._progress.handled(record_id)
+
+    def _send(self, account: Account) -> None:
+        while not self._stopping.is_set():
+            with self._store.read() as tx:
+                due = tx.outbox.due(self._now(), _SEND_COUNT, account=account.name)
+            if not due:
+                return
+            deliver(
+                due,
+                account,
+                _StoreReport(self),
+                retry=timedelta(days=self._config.acknowledge.retry_days),
+                now=self._now,
+                stopping=self._stopping.is_set,
+            )
+
+    def _guarded(self, key: str, job: Callable[[], object]) -> bool:
+        """Runs a job; what it cannot do becomes a notice that the coordinator sees, and a wait. True when done."""
+        try:
+            job()
+        except MailbotError as problem:
+            self._fine.discard(key)
+            wait_s = self._wait_after(key, problem)
+            _log.warning("cannot go on", job=key, problem=str(problem), wait_s=round(wait_s))
+            with suppress(MailbotError), self._store.write() as tx:
+                tx.journal.note(key, str(problem), now=self._now())
+            return False
+        self._trouble.pop(key, None)
+        if key not in self._fine:
+            # The notice may be an earlier worker's.
+            self._fine.add(key)
+            with suppress(MailbotError), self._store.write() as tx:
+                tx.journal.clear(key)
+        return True
+
+    def _wait_after(self, key: str, problem: MailbotError) -> float:
+        failures = self._trouble[key].failures + 1 if key in self._trouble else 1
+        if isinstance(problem, TransientError):
+            wait_s = min(_FIRST_WAIT_S * 2.0 ** min(failures - 1, 20), _LONGEST_WAIT_S)
+            wait_s *= random.uniform(0.8, 1.2)  # noqa: S311 - jitter, not a secret
+        else:
+            wait_s = AFTER_REFUSAL.total_seconds()
+        self._trouble[key] = _Trouble(problem=problem, failures=failures, until=self._now() + timedelta(seconds=wait_s))
+        return wait_s
+
+    def _start_of_work(self) -> datetime:
+        """Midnight of the day from which mail is read, for a mailbox that was never read."""
+        since = self._config.intake.since
+        zone = self._config.time_zone
+        day = self._now().astimezone(zone).date() if since == "today" else since
+        return datetime.combine(day, time(), tzinfo=zone).astimezone(UTC)
+
+
+class _StoreReport:
+    """Commits each outcome of sending at once."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+        self._store = worker._store
+        self._now = worker._now
+
+    def sending(self, mail: QueuedOutgoing) -> None:
+        with self._store.write() as tx:
+            tx.outbox.sending(mail.outgoing_id)
+
+    def sent(self, mail: QueuedOutgoing) -> None:
+        with self._store.write() as tx:
+            tx.outbox.sent(mail.outgoing_id, now=self._now())
+        self._worker._progress.sent(mail.outgoing)
+
+    def deferred(self, mail: QueuedOutgoing, *, reason: str, next_attempt_at: datetime) -> None:
+        with self._store.write() as tx:
+            tx.outbox.deferred(mail.outgoing_id, reason=reason, next_attempt_at=next_attempt_at)
+
+    def failed(self, mail: QueuedOutgoing, *, reason: str) -> None:
+        with self._store.write() as tx:
+            tx.outbox.failed(mail.outgoing_id, reason=reason, now=self._now())
