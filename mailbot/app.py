@@ -11,11 +11,15 @@ from mailbot.classifying import Classifier, load_classifier
 from mailbot.config import SHIPPED, Config
 from mailbot.errors import ConfigError
 from mailbot.filing import Store
-from mailbot.model import Campaign, Template
+from mailbot.model import Campaign
 from mailbot.pipeline import Parts, Shown
 from mailbot.rendering import Templates
+from mailbot.replying import compose
+from mailbot.reviewing import digest
 from mailbot.screening import Policy
 
+#: the templates that every deployment needs
+REQUIRED_TEMPLATES = (*compose.TEMPLATES, *digest.TEMPLATES)
 #: told of long work: what is being done, and how much of it is done (0 to 1)
 Watch = Callable[[str, float], None]
 
@@ -100,9 +104,3 @@ def make_policy(config: Config) -> Policy:
         per_hour=acknowledge.per_hour,
         receipt_below=acknowledge.receipt_below,
     )
-
-
-#: the templates that every deployment needs: a text and an HTML part for each
-REQUIRED_TEMPLATES = tuple(
-    f"{name}.{kind}" for name in (*(str(template) for template in Template), "digest") for kind in ("txt", "html")
-)

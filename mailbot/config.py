@@ -50,6 +50,16 @@ def _time_zone(value: str) -> str:
     return value
 
 
+def _language(value: str) -> str:
+    from babel import Locale, UnknownLocaleError
+
+    try:
+        Locale.parse(value, sep="-")
+    except (UnknownLocaleError, ValueError):
+        raise ValueError("must be a language such as en-GB") from None
+    return value
+
+
 def _cron(value: str) -> str:
     from mailbot.schedule import cron_trigger
 
@@ -161,7 +171,7 @@ class CampaignFiles(_Section):
     rules: str = "rules"
     templates: str = "templates"
     time_zone: Annotated[str, AfterValidator(_time_zone)] = "Europe/London"
-    language: str = "en"
+    language: Annotated[str, AfterValidator(_language)] = "en-GB"
 
 
 class StoreSection(_Section):

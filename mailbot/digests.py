@@ -47,6 +47,7 @@ def make(digest: Digest, shown: Shown) -> Outgoing:
         message_id=f"<digest.{token}@{account.address.rpartition('@')[2]}>",
         time_zone=config.time_zone,
         templates=shown.templates,
+        language=config.campaign.language,
     )
     # A schedule may have several periods a day: the moment names the period, not the day.
     return replace(mail, purpose=f"digest:{digest.end.isoformat()}")

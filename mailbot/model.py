@@ -358,7 +358,7 @@ class Acknowledgement:
     decision: Decision
     guard: int | None
     reason: str
-    #: addr-spec; None when never
+    #: addr-spec; None when never, and when it is held because nobody can safely be answered
     to: str | None
     #: None when never
     template: Template | None

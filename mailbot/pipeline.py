@@ -10,7 +10,7 @@ from hashlib import sha256
 from typing import Protocol
 
 from mailbot.config import Account, Config
-from mailbot.errors import TemplateProblem, TransientError
+from mailbot.errors import PermanentError, TransientError
 from mailbot.filing import Store
 from mailbot.model import (
     Acknowledgement,
@@ -126,7 +126,7 @@ def handle(mail: StoredMail, parts: Parts, store: Store, *, now: datetime) -> in
             partial=mail.partial,
             now=now,
         )
-        if acknowledgement.decision is not Decision.NEVER:
+        if acknowledgement.to is not None:
             with _stage("replying", message):
                 reply = _reply(mail, found, acknowledgement, number, parts.shown, now)
             tx.outbox.put(reply, record_id=record_id, now=now)
@@ -192,8 +192,10 @@ def _reply(
             message_id=message_id,
             now=now,
             templates=shown.templates,
+            time_zone=shown.config.time_zone,
+            language=shown.config.campaign.language,
         )
-    except TemplateProblem as problem:
+    except PermanentError as problem:
         # The mail is filed all the same; the digest shows why nobody was answered.
         return Outgoing(
             kind=OutgoingKind.ACKNOWLEDGEMENT,

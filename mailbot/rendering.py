@@ -14,10 +14,11 @@ import traceback
 import unicodedata
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from email import policy
-from email.headerregistry import Address as HeaderAddress
-from email.headerregistry import HeaderRegistry
-from email.message import EmailMessage
+from email.header import Header
+from email.headerregistry import BaseHeader, HeaderRegistry
+from email.message import EmailMessage, Message
+from email.policy import SMTP, Policy
+from email.utils import formataddr
 from pathlib import Path
 
 import css_inline
@@ -36,10 +37,12 @@ _JOINERS = "\u200c\u200d"
 #: nothing that a stranger wrote is looked at beyond this
 _MAX_CHARACTERS = 4000
 
-_LINK = re.compile(r"(?:[a-z][a-z0-9+.-]{1,20}://|www\.|(?:mailto|tel|javascript|data):)\S*[^\s.,;:!?)\]'\"”’>]", re.I)
-_MAIL_ADDRESS = re.compile(r"[^\s@<>\"()\[\],;:]{1,64}@[^\s@<>\"()\[\],;:]{1,255}")
-_DOTTED_NAME = re.compile(r"(?<=\w)[.。．｡](?=[^\W\d_]{2})")
-_SENTENCE_END = re.compile(r"(?<=[.!?…])[\"”’')]*\s+")
+_LINK = re.compile(
+    r"(?:[a-z][a-z0-9+.-]{0,20}://|www\.|(?:mailto|tel|javascript|data):)\S*[^\s.,;:!?)\]'\"\u201d\u2019>]", re.I
+)
+_MAIL_ADDRESS = re.compile(r"([^\s@<>\"()\[\],;:]{1,64}@[^\s@<>\"()\[\],;:]{0,254}[^\s@<>\"()\[\],;:.!?])")
+_DOTTED_NAME = re.compile(r"(?<=\w)[.\u3002\uff0e\uff61](?=[^\W\d_]{2})")
+_SENTENCE_END = re.compile(r"(?<=[.!?…])[\"\u201d\u2019')]*\s+")
 _LIST_ITEM = re.compile(r"\s*(?:[-*•] )?")
 _BLANK_LINES = re.compile(r"\n{3,}")
 
@@ -171,15 +174,24 @@ def one_line(text: str, limit: int = _MAX_CHARACTERS) -> str:
     return _shorten(" ".join("".join(kept).split()), limit)
 
 
-def without_links(text: str) -> str:
+def without_links(text: str, *, keep_addresses: bool = False) -> str:
     """`text` without anything that a mail program would turn into a link; a stranger's link is never passed on.
 
-    Whole URLs and addresses are cut; in a bare name such as loomworks.example the full stop gets a space
-    behind it, which also mends a sentence that began without one.
+    Whole URLs and mail addresses are cut; in a bare name such as loomworks.example the full stop gets a
+    space behind it, which also mends a sentence that began without one.
+
+    Args:
+        text: on one line.
+        keep_addresses: leave mail addresses, for a reader who needs them.
     """
-    text = _LINK.sub("[link]", text[:_MAX_CHARACTERS])
-    text = _MAIL_ADDRESS.sub("[address]", text)
-    return _DOTTED_NAME.sub(". ", text)
+    # Split by a pattern with one group, every second piece is an address.
+    pieces = _MAIL_ADDRESS.split(_LINK.sub("[link]", text[:_MAX_CHARACTERS]))
+    for place, piece in enumerate(pieces):
+        if place % 2 == 0:
+            pieces[place] = _DOTTED_NAME.sub(". ", piece)
+        elif not keep_addresses:
+            pieces[place] = "[address]"
+    return "".join(pieces)
 
 
 def short_sentence(quote: str, limit: int = 200) -> str:
@@ -189,9 +201,10 @@ def short_sentence(quote: str, limit: int = 200) -> str:
         quote: verbatim from a mail.
         limit: characters at most.
     """
-    text = without_links(one_line(quote))
+    text = one_line(quote)
+    # An abbreviation such as "St." ends no sentence; what is shorter than this hardly ever is one.
     end = next((found.end() for found in _SENTENCE_END.finditer(text) if found.end() >= 40), len(text))
-    return _shorten(text[:end].rstrip(), limit)
+    return _shorten(without_links(text[:end].rstrip()), limit)
 
 
 def _shorten(text: str, limit: int) -> str:
@@ -202,11 +215,12 @@ def _shorten(text: str, limit: int) -> str:
     return (words if len(words) > limit // 2 else head).rstrip(" ,;:-") + "…"
 
 
-class _Verbatim:
-    """A header of msg-ids or one addr-spec, written as it stands, one msg-id a line.
+class _Verbatim(BaseHeader):
+    """A header of msg-ids or one address, written as it stands, one msg-id a line.
 
     The standard library encodes a msg-id that is longer than a line as an encoded word, which RFC 2047
-    section 5 forbids and which tears threads apart.
+    section 5 forbids and which tears threads apart; and it decodes an encoded word that stands in a
+    display name, line end and all, which adds a header.
     """
 
     max_count = 1
@@ -216,15 +230,36 @@ class _Verbatim:
         found["decoded"] = str(value)
         found["parse_tree"] = None
 
-    def fold(self, *, policy: policy.EmailPolicy) -> str:
-        name = getattr(self, "name", "")
-        return f"{name}: {str(self).replace('> <', f'>{policy.linesep} <')}{policy.linesep}"
+    def fold(self, *, policy: Policy[Message[str, str]]) -> str:
+        return f"{self.name}: {str(self).replace('> <', f'>{policy.linesep} <')}{policy.linesep}"
+
+
+class _Subject(_Verbatim):
+    """A subject in which an encoded word that a stranger spelt out stays the letters that it is.
+
+    The standard library decodes it, so that a link or a line end could hide in it, and starts a long
+    subject on the second line, which some mail programs show as a space before it.
+    """
+
+    def fold(self, *, policy: Policy[Message[str, str]]) -> str:
+        charset = "us-ascii" if self.isascii() and "=?" not in self else "utf-8"
+        folded = Header(str(self), charset, header_name=self.name).encode(linesep=policy.linesep)
+        return f"{self.name}: {folded}{policy.linesep}"
 
 
 _HEADERS = HeaderRegistry()
-for _name in ("to", "message-id", "in-reply-to", "references"):
+_HEADERS.map_to_type("subject", _Subject)
+for _name in ("from", "to", "message-id", "in-reply-to", "references"):
     _HEADERS.map_to_type(_name, _Verbatim)
-_POLICY = policy.SMTP.clone(header_factory=_HEADERS)
+_POLICY = SMTP.clone(header_factory=_HEADERS)
+
+
+def _author(address: Address) -> str:
+    """From, with the display name quoted or encoded; an encoded word in the name stays the letters that it is."""
+    name = one_line(address.display_name, 80)
+    if name.isascii() and "=?" not in name:
+        return formataddr((name, address.addr_spec))
+    return f"{Header(name, 'utf-8', header_name='From').encode().replace(chr(10), '')} <{address.addr_spec}>"
 
 
 def build_mail(
@@ -257,18 +292,14 @@ def build_mail(
         PermanentError: `to` is no addr-spec that can be written to.
         ValueError: a header value holds CR, LF or another control character.
     """
-    if len(to) > 320 or not _ADDR_SPEC.fullmatch(to):
-        raise PermanentError("The address to answer to is not one that mail can be sent to.")
-    mail = EmailMessage(_POLICY if to.isascii() else _POLICY.clone(utf8=True))
-    local, _, domain = sender.addr_spec.rpartition("@")
-    author = HeaderAddress(one_line(sender.display_name, 120), local, domain)
-    fields = [("From", str(author)), ("To", f"<{to}>"), ("Subject", subject), ("Message-ID", message_id), *headers]
+    if any(len(each) > 320 or not _ADDR_SPEC.fullmatch(each) for each in (to, sender.addr_spec)):
+        raise PermanentError("The address to answer to, or our own, is not one that mail can be sent to.")
+    mail = EmailMessage(_POLICY if (to + sender.addr_spec).isascii() else _POLICY.clone(utf8=True))
+    mail["Date"] = date
+    fields = [("From", _author(sender)), ("To", f"<{to}>"), ("Subject", subject), ("Message-ID", message_id), *headers]
     for name, value in fields:
         if _CONTROL.search(value):
             raise ValueError(f"control character in the header {name}")
-    mail["Date"] = date
-    mail["From"] = author
-    for name, value in fields[1:]:
         mail[name] = value
     mail.set_content(text, cte="quoted-printable")
     # "=_" cannot occur in quoted-printable, so no text can end its part early (RFC 2045 section 6.7).

@@ -15,130 +15,39 @@ import os
 import pwd
 import shutil
 import signal
-import socket
-import ssl
 import subprocess
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
 from imapclient import IMAPClient, SocketTimeout
 
-HOST = "127.0.0.1"
-_START_TIMEOUT_S = 20.0
-_AS_ROOT = os.geteuid() == 0
+from tests.certificates import Certificates, make_certificates
+from tests.programs import (
+    AS_ROOT,
+    HOST,
+    ServerMissing,
+    find_program,
+    free_port,
+    listens,
+    stop_process,
+    temporary_folder,
+    wait_until,
+)
 
-
-class ServerMissing(Exception):
-    """A server is not installed; `str()` says what to install."""
-
-
-def _find(program: str, *folders: Path, install: str) -> str:
-    """The path of `program`, in PATH or in `folders`.
-
-    Raises:
-        ServerMissing: it is nowhere.
-    """
-    path = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", *map(str, folders)])
-    if found := shutil.which(program, path=path):
-        return found
-    raise ServerMissing(f"{program} is not installed: {install}")
-
-
-def free_port() -> int:
-    """A loopback port that nobody listens on at this moment."""
-    with closing(socket.socket()) as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def _wait_until(ready: Callable[[], bool], process: subprocess.Popen[bytes], log: Path) -> None:
-    """Returns as soon as `ready`; raises RuntimeError with the server's log when it never is."""
-    deadline = time.monotonic() + _START_TIMEOUT_S
-    while not ready():
-        if process.poll() is not None or time.monotonic() > deadline:
-            process.kill()
-            process.wait()
-            raise RuntimeError(f"{process.args!r} did not start:\n{log.read_text(errors='replace')}")
-        time.sleep(0.01)
-
-
-def _listens(port: int) -> bool:
-    with closing(socket.socket()) as probe:
-        return probe.connect_ex((HOST, port)) == 0
-
-
-def _stop(process: subprocess.Popen[bytes], how: signal.Signals) -> None:
-    """Ends a server that we started, and waits until its folder and ports are free."""
-    if process.poll() is None:
-        process.send_signal(how)
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-@contextmanager
-def _temporary_folder(name: str, owner: str) -> Iterator[Path]:
-    """A folder of `owner` that its users can pass through; the path is short, because socket paths are."""
-    folder = Path(tempfile.mkdtemp(prefix=f"mailbot-{name}-"))
-    folder.chmod(0o755)
-    if _AS_ROOT:
-        shutil.chown(folder, owner)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-# ---------------------------------------------------------------------------------------------- certificates
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Certificates:
-    """An authority of our own and a server's certificate for localhost and 127.0.0.1, as PEM files."""
-
-    ca_file: Path
-    cert_file: Path
-    key_file: Path
-
-    def server_context(self) -> ssl.SSLContext:
-        """What a server needs, such as `SmtpSink(tls=...)`."""
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        context.load_cert_chain(self.cert_file, self.key_file)
-        return context
-
-    def client_context(self) -> ssl.SSLContext:
-        """What a client needs that trusts only this authority."""
-        return ssl.create_default_context(cafile=str(self.ca_file))
-
-
-def make_certificates(folder: Path) -> Certificates:
-    """Makes an authority and a server certificate that are valid for two days.
-
-    Raises:
-        ServerMissing: the openssl command (3.0 or later) is not installed.
-    """
-    openssl = _find("openssl", install="apt-get install openssl")
-    made = Certificates(ca_file=folder / "ca.pem", cert_file=folder / "server.pem", key_file=folder / "server.key")
-    new = [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
-    new += ["-days", "2", "-addext", "subjectKeyIdentifier=hash"]
-    authority = ["-subj", "/CN=mailbot test authority", "-keyout", str(folder / "ca.key")]
-    authority += ["-out", str(made.ca_file), "-addext", "keyUsage=critical,keyCertSign"]
-    server = ["-subj", "/CN=localhost", "-keyout", str(made.key_file), "-out", str(made.cert_file)]
-    server += ["-CA", str(made.ca_file), "-CAkey", str(folder / "ca.key")]
-    server += ["-addext", "basicConstraints=critical,CA:FALSE", "-addext", "authorityKeyIdentifier=keyid"]
-    server += ["-addext", f"subjectAltName=DNS:localhost,IP:{HOST}"]
-    for options in (authority, server):
-        subprocess.run([*new, *options], check=True, capture_output=True)
-    return made
-
+__all__ = [
+    "Certificates",
+    "Dovecot",
+    "DovecotAccount",
+    "Postgresql",
+    "ServerMissing",
+    "dovecot",
+    "make_certificates",
+    "postgresql",
+]
 
 # --------------------------------------------------------------------------------------------------- Dovecot
 
@@ -255,7 +164,7 @@ class DovecotAccount:
             name = f"{int(time.time())}.M{number:09d}P{os.getpid()}.test,S={len(octets)}"
             (folder / "tmp" / name).write_bytes(octets)
             os.utime(folder / "tmp" / name, (arrived_s, arrived_s))
-            if _AS_ROOT:
+            if AS_ROOT:
                 os.chown(folder / "tmp" / name, owner.pw_uid, owner.pw_gid)
             (folder / "tmp" / name).rename(folder / "new" / name)
 
@@ -306,12 +215,12 @@ class Dovecot:
         """Listens, on the same ports and mails as before when it was stopped."""
         log = self.folder / "log"
         self._process = subprocess.Popen([self.program, "-F", "-c", str(self.folder / "dovecot.conf")])
-        _wait_until(lambda: _listens(self.port), self._process, log)
+        wait_until(lambda: listens(self.port), self._process, log)
 
     def stop(self) -> None:
         """Drops every connection, as an outage does; `start` brings it back."""
         if self._process is not None:
-            _stop(self._process, signal.SIGTERM)
+            stop_process(self._process, signal.SIGTERM)
             self._process = None
 
     def write_config(self) -> None:
@@ -320,9 +229,9 @@ class Dovecot:
         tls = self.certificates
         text = _DOVECOT_CONFIG.format(
             folder=self.folder,
-            internal_user="dovecot" if _AS_ROOT else me,
-            internal_group="dovecot" if _AS_ROOT else _group(me),
-            login_user="dovenull" if _AS_ROOT else me,
+            internal_user="dovecot" if AS_ROOT else me,
+            internal_group="dovecot" if AS_ROOT else _group(me),
+            login_user="dovenull" if AS_ROOT else me,
             mail_user=self.mail_user,
             mail_group=_group(self.mail_user),
             password=self.password,
@@ -351,14 +260,14 @@ def dovecot(*, tls: bool = False) -> Iterator[Dovecot]:
         ServerMissing: it is not installed, or its version is not 2.3.
     """
     install = "apt-get install dovecot-imapd (version 2.3)"
-    program = _find("dovecot", install=install)
+    program = find_program("dovecot", install=install)
     version = subprocess.run([program, "--version"], check=True, capture_output=True, text=True).stdout
     if not version.startswith("2.3."):
         raise ServerMissing(f"dovecot {version.strip()} reads another configuration: {install}")
-    mail_user = "mail" if _AS_ROOT else getpass.getuser()
-    with _temporary_folder("dovecot", mail_user) as folder:
+    mail_user = "mail" if AS_ROOT else getpass.getuser()
+    with temporary_folder("dovecot", mail_user) as folder:
         (folder / "mail").mkdir()
-        if _AS_ROOT:
+        if AS_ROOT:
             shutil.chown(folder / "mail", mail_user, _group(mail_user))
         server = Dovecot(folder, program, mail_user, make_certificates(folder) if tls else None)
         server.write_config()
@@ -405,11 +314,11 @@ def postgresql() -> Iterator[Postgresql]:
     """
     install = "apt-get install postgresql"
     newest_first = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: -_number(path.parent.name))
-    initdb = _find("initdb", *newest_first, install=install)
-    program = _find("postgres", *newest_first, install=install)
+    initdb = find_program("initdb", *newest_first, install=install)
+    program = find_program("postgres", *newest_first, install=install)
     # PostgreSQL refuses to run as root.
-    owner = "postgres" if _AS_ROOT else None
-    with _temporary_folder("postgresql", owner or getpass.getuser()) as folder:
+    owner = "postgres" if AS_ROOT else None
+    with temporary_folder("postgresql", owner or getpass.getuser()) as folder:
         data, log = folder / "data", folder / "log"
         make = [initdb, "--pgdata", str(data), "--username=postgres", "--auth=trust", "--encoding=UTF8"]
         made = subprocess.run(
@@ -438,10 +347,10 @@ def postgresql() -> Iterator[Postgresql]:
                 stderr=output,
             )
         try:
-            _wait_until(lambda: _answers(server), process, log)
+            wait_until(lambda: _answers(server), process, log)
             yield server
         finally:
-            _stop(process, signal.SIGINT)  # fast shutdown: open connections are dropped
+            stop_process(process, signal.SIGINT)  # fast shutdown: open connections are dropped
 
 
 def _number(name: str) -> int:

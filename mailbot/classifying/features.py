@@ -191,7 +191,7 @@ def sentence_features(span: Span, context: Context) -> Features:
             bag.add(name, [(word, NOBODY) for word, _ in [*around, *_stems(around)]], 0.4)
     bag.flags(_shape(words, span.text), 0.25)
     bag.flags(context.place, 0.4)
-    bag.flags({f"rule {label}" for label in context.rules}, 0.5)
+    bag.flags(sorted({f"rule {label}" for label in context.rules}), 1.0)
     bag.flags(["always"], 1.0)
     return bag.features()
 

@@ -70,9 +70,11 @@ class Head:
 def squash(scores: Floats, *, exclusive: bool) -> Floats:
     """Scores to probabilities: softmax for exclusive answers, the logistic function otherwise."""
     if not exclusive:
-        return (1.0 / (1.0 + np.exp(-np.clip(scores, -30, 30)))).astype(np.float32)
+        chances: Floats = (1.0 / (1.0 + np.exp(-np.clip(scores, -30, 30)))).astype(np.float32)
+        return chances
     shifted = np.exp(scores - scores.max(axis=1, keepdims=True))
-    return (shifted / shifted.sum(axis=1, keepdims=True)).astype(np.float32)
+    shares: Floats = (shifted / shifted.sum(axis=1, keepdims=True)).astype(np.float32)
+    return shares
 
 
 def select(rows: Rows, chosen: NDArray[np.int64]) -> Rows:
@@ -108,11 +110,15 @@ def fit(rows: Rows, targets: Floats, weights: Floats, training: Training) -> Hea
             part = select(rows, chosen)
             places, inverse = np.unique(part.indices, return_inverse=True)
             owners = np.repeat(np.arange(len(chosen)), np.diff(part.offsets))
-            dense = np.zeros((len(chosen), len(places)), dtype=np.float32)
-            np.add.at(dense, (owners, inverse), part.values)
             current = table[places]
-            error = (squash(dense @ current, exclusive=training.exclusive) - targets[chosen]) * weights[chosen]
-            gradient = dense.T @ error / len(chosen) + training.decay * current
+            scores = np.add.reduceat(current[inverse] * part.values[:, None], part.offsets[:-1], axis=0)
+            error = (squash(scores, exclusive=training.exclusive) - targets[chosen]) * weights[chosen]
+            # Sums by bincount, not by a matrix product: no threads, so the same head on every machine and load.
+            sums = [
+                np.bincount(inverse, weights=part.values * error[owners, answer], minlength=len(places))
+                for answer in range(answers)
+            ]
+            gradient = (np.stack(sums, axis=1) / len(chosen)).astype(np.float32) + training.decay * current
             total = squares[places] + gradient * gradient
             squares[places] = total
             table[places] = current - training.rate * gradient / np.sqrt(total)
@@ -142,21 +148,30 @@ def calibrate(probabilities: list[float], right: list[bool]) -> Calibration:
     """Fit Platt scaling on answers of folds that were held out.
 
     Source:
-        Platt, "Probabilistic Outputs for Support Vector Machines" (1999), with its smoothed targets.
+        Platt, "Probabilistic Outputs for Support Vector Machines" (1999), with its smoothed targets; Newton's method
+        with halved steps after Lin, Lin, Weng (2007), for the plain one runs away on boasts that are often wrong.
     """
     if len(set(right)) < 2:
         return Calibration()
-    scores = np.array([_logit(p) for p in probabilities])
     hits, misses = sum(right), len(right) - sum(right)
     targets = np.where(np.array(right), (hits + 1) / (hits + 2), 1 / (misses + 2))
+    scores = np.array([_logit(probability) for probability in probabilities])
     design = np.stack([scores, np.ones_like(scores)], axis=1)
-    solution = np.array([1.0, 0.0])
     prior = np.array([1.0, 0.0])
+
+    def loss(solution: NDArray[np.float64]) -> float:
+        values = design @ solution
+        likelihood = np.logaddexp(0, values) - targets * values
+        return float(likelihood.sum() + 0.5 * ((solution - prior) ** 2).sum())
+
+    solution = prior
     for _ in range(50):
-        chance = 1.0 / (1.0 + np.exp(-(design @ solution)))
-        gradient = design.T @ (chance - targets) + 1.0 * (solution - prior)
+        chance = 1.0 / (1.0 + np.exp(-np.clip(design @ solution, -30, 30)))
+        gradient = design.T @ (chance - targets) + (solution - prior)
         hessian = (design * (chance * (1 - chance))[:, None]).T @ design + np.eye(2)
         step = np.linalg.solve(hessian, gradient)
+        while loss(solution - step) > loss(solution) and float(np.abs(step).max()) > 1e-8:
+            step = step / 2
         solution = solution - step
         if float(np.abs(step).max()) < 1e-8:
             break

@@ -56,7 +56,8 @@ def save(model: Model, problems: Sequence[str], path: Path) -> None:
 def load(path: Path) -> tuple[Model, tuple[str, ...]] | None:
     """Read a model with the problems found when it was trained; None when there is none, or it is damaged."""
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        # Opened here, since np.load leaves a damaged file open.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             facts = json.loads(arrays["facts"].tobytes())
             heads = {}
             for name in ("type", "aim", "class"):

@@ -19,10 +19,10 @@ TYPE_MARGIN = 0.15
 
 _WORD = re.compile(r"[^\W\d_]+(?:['\u2019][^\W\d_]+)?")
 _EVERYDAY = """
-a about all also am an and any are as at be been but by can could did do don't for from get had has have he her here him
-his how i i'd i'll i'm i've if in is it it's its just like me more my no not of on one or our out please she so some
-than thank thanks that that's the their them then there they this to up us was we we'd we'll we're we've were what when which
-who will with would you your
+a about all also am an and any are as at be been but by can could did do don't for from get had has
+have he her here him his how i i'd i'll i'm i've if in is it it's its just like me more my no not of
+on one or our out please she so some than thank thanks that that's the their them then there they
+this to up us was we we'd we'll we're we've were what when which who will with would you your
 """
 #: the words that make up about half of any English text
 _ENGLISH = frozenset(_EVERYDAY.split())

@@ -113,6 +113,8 @@ def _ends_sentence(text: str, block: _Block, match: re.Match[str]) -> bool:
     rest = text[match.end() : block.end].lstrip()
     if not rest:
         return False
+    if rest[0].islower() and match.group()[-1] in _CLOSING:
+        return False
     if match.group().strip(_CLOSING) != ".":
         return not (rest[0].islower() and match.group().startswith("\u2026"))
     before = _WORD_BEFORE.search(text, block.start, match.start())

@@ -127,7 +127,7 @@ def translated(url: str) -> Iterator[None]:
         words = str(problem.orig).strip().replace("\n", " ")
         if "not a database" in words or "malformed" in words:
             raise StoreProblem(f"store: {where} is damaged or not a database ({words}); restore a backup") from problem
-        raise
+        raise StoreProblem(f"store: {where}: {words}") from problem
     except SQLAlchemyError as problem:
         raise StoreProblem(f"store: {where}: {problem}") from problem
 

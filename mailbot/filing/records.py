@@ -142,11 +142,10 @@ class Records:
 
     def totals(self) -> tuple[tuple[str, int], ...]:
         """Contributions for each aim since the campaign began, in the campaign's order."""
-        counts: dict[str, int] = dict(
-            self._connection.execute(select(contribution_aim.c.aim, func.count()).group_by(contribution_aim.c.aim))
-            .tuples()
-            .all()
+        rows = self._connection.execute(
+            select(contribution_aim.c.aim, func.count()).group_by(contribution_aim.c.aim)
         )
+        counts = {aim: number for aim, number in rows}
         return tuple((aim.key, counts.get(aim.key, 0)) for aim in self._campaign.aims)
 
     def _load(self, query: Select[Any]) -> tuple[Record, ...]:

@@ -132,14 +132,15 @@ class ImapSession:
         status = self.examine(mailbox)
         start = start_of(cursor, status)
         begin = cursor.since if cursor is not None else since
+        leave_older = start is not Start.CURSOR and not read_older
         if start is Start.CURSOR and cursor is not None:
             first = cursor.next_uid
         elif read_older:
             first = 1
         else:
             first = self._first_since(begin, status)
-        in_junk = mailbox == self.junk()
         uids = self._uids(first, status)
+        in_junk = bool(uids) and mailbox == self.junk()
 
         def moved(next_uid: int) -> Cursor:
             return Cursor(
@@ -152,11 +153,13 @@ class ImapSession:
 
         for chunk in self._chunks(uids, batch_octets, max_size_octets):
             location = (mailbox, status.uid_validity, in_junk)
-            mails = tuple(self._fetch(chunk, location, max_size_octets))
-            yield Batch(mails=mails, cursor=moved(max(chunk) + 1))
-        end = max(status.uid_next, max(uids, default=0) + 1)
-        if cursor != moved(end):
-            yield Batch(mails=(), cursor=moved(end))
+            fetched = self._fetch(chunk, location, max_size_octets)
+            # Only here: an old mail that somebody moves into the mailbox later is meant to be read.
+            mails = tuple(raw for raw in fetched if not leave_older or raw.internal_date >= begin)
+            cursor = moved(max(chunk) + 1)
+            yield Batch(mails=mails, cursor=cursor)
+        if cursor != moved(status.uid_next):
+            yield Batch(mails=(), cursor=moved(status.uid_next))
 
     def _first_since(self, since: datetime, status: MailboxStatus) -> int:
         # SINCE compares days in the server's own zone: a day early is right everywhere, and what is too old is

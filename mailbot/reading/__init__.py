@@ -83,7 +83,5 @@ def _read(octets: bytes, region: str, limits: Limits) -> Message:
         calendar_method=content.calendar_method,
         attachments=tuple(content.attachments),
         defects=tuple(defects),
-        details=details.find(
-            taken_apart, sender=sender, region=region, sent_on=moment.date() if moment else None
-        ),
+        details=details.find(taken_apart, sender=sender, region=region, sent_on=moment.date() if moment else None),
     )

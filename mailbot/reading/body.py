@@ -14,9 +14,7 @@ from mailbot.model import Address, Body
 from mailbot.reading import quotes, signature
 from mailbot.reading.kinds import Kind
 
-_FORWARD_SUBJECT = re.compile(
-    r"\s*(?:\[[^\]]{1,40}\]\s*)?(?:fwd?|wg|tr|rv|doorst|vs|vb|pd|enc|i)\s*:", re.IGNORECASE
-)
+_FORWARD_SUBJECT = re.compile(r"\s*(?:\[[^\]]{1,40}\]\s*)?(?:fwd?|wg|tr|rv|doorst|vs|vb|pd|enc|i)\s*:", re.IGNORECASE)
 
 
 def take_apart(

@@ -35,23 +35,23 @@ _WEBSITE = re.compile(
 )
 _NUMBER = r"\d{1,3}(?:,\d{3})+(?:\.\d{1,2})?|\d+(?:\.\d{1,2})?"
 _SCALE = r"(?:\s?(?:k|m|bn)\b|\s(?:thousand|million|billion)\b)?"
-_COUNT = (
-    r"(?:(?:a|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|fifteen|twenty|thirty|forty|fifty"
-    r"|sixty|seventy|eighty|ninety|hundred|thousand|million|couple|few|and|of)[ -]){1,6}"
-)
 _AMOUNT = re.compile(
     rf"[£€$]\s?(?:{_NUMBER}){_SCALE}(?:\sUSD\b)?(?:\s?(?:\+|plus)\s?VAT\b)?"
     rf"|\b(?:GBP|EUR|USD)\s?(?:{_NUMBER}){_SCALE}"
-    rf"|(?<![\w.,£€$])(?:{_NUMBER}){_SCALE}\s?(?:GBP|EUR|USD|€|pounds?\b|quid\b|euros?\b|dollars?\b)"
-    r"|(?<![\w.,£€$])\d{1,3}\s?(?:p|pence)\b"
-    rf"|\b{_COUNT}(?:pounds|quid|euros|dollars)\b",
+    rf"|(?<![\w.,£€$])(?=\d)(?:(?:{_NUMBER}){_SCALE}\s?(?:GBP|EUR|USD|€|pounds?\b|quid\b|euros?\b|dollars?\b)"
+    r"|\d{1,3}\s?(?:p|pence)\b)",
+    re.IGNORECASE,
+)
+#: the same in words, matched backwards from the currency: "three thousand pounds"
+_CURRENCY_WORD = re.compile(r"\b(?:pounds|quid|euros|dollars)\b", re.IGNORECASE)
+_COUNT_BEFORE = re.compile(
+    r"\b(?:(?:a|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|fifteen|twenty|thirty|forty|fifty"
+    r"|sixty|seventy|eighty|ninety|hundred|thousand|million|couple)(?:\s(?:of|and))?[ -]){1,6}$",
     re.IGNORECASE,
 )
 
 
-def find(
-    body: Body, *, sender: Address | None, region: str = "GB", sent_on: date | None = None
-) -> Details:
+def find(body: Body, *, sender: Address | None, region: str = "GB", sent_on: date | None = None) -> Details:
     """Find the details that the sender gives.
 
     Args:
@@ -74,13 +74,23 @@ def find(
         phone=next(_phones(contacts, region), None),
         website=next(_websites(contacts), None),
         postcode=next((f"{out} {inward}" for out, inward in _POSTCODE.findall(contacts)), None),
-        amounts=_values(" ".join(found.group().split()) for found in _AMOUNT.finditer(own)),
+        amounts=_values(_amounts(own)),
         dates=_values(dates.find(own, day_first=region != "US", sent_on=sent_on)),
     )
 
 
 def _values(found: Iterator[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))[:_MOST_VALUES]
+
+
+def _amounts(text: str) -> Iterator[str]:
+    found = [(match.start(), match.group()) for match in _AMOUNT.finditer(text)]
+    for match in _CURRENCY_WORD.finditer(text):
+        start = max(match.start() - 60, 0)
+        count = _COUNT_BEFORE.search(text[start : match.start()])
+        if count:
+            found.append((start + count.start(), text[start + count.start() : match.end()]))
+    return (" ".join(written.split()) for _, written in sorted(found))
 
 
 def _phones(text: str, region: str) -> Iterator[str]:
@@ -100,5 +110,7 @@ def _phones(text: str, region: str) -> Iterator[str]:
 
 
 def _websites(text: str) -> Iterator[str]:
-    for match in _WEBSITE.finditer(text):
-        yield match.group().rstrip(".,;:!?)]}'\"")
+    for word in text.split():
+        match = _WEBSITE.search(word) if "." in word[:-1] or "://" in word else None
+        if match:
+            yield match.group().rstrip(".,;:!?)]}'\"")

@@ -9,7 +9,8 @@ import re
 from collections.abc import Sequence
 
 _DEVICE = re.compile(
-    r"\W*(?:sent (?:from|via|using|by|with) (?:my |the |an? )?[\w'’ ]{2,40}|get outlook for \w+|sent from outlook for \w+"
+    r"\W*(?:sent (?:from|via|using|by|with) (?:my |the |an? )?[\w'\u2019 ]{2,40}|get outlook for \w+"
+    r"|sent from outlook for \w+"
     r"|von mein\w+ [\w-]+ gesendet|gesendet von .{2,40}|envoyé (?:de|depuis) mon .{2,30}|enviado desde mi .{2,30}"
     r"|wysłano z .{2,40}|inviato da(?:l mio)? .{2,30}|verzonden vanaf mijn .{2,30}|skickat från min .{2,30})"
     r"(?:<\S+>)?\W*",
@@ -19,28 +20,38 @@ _FOOTER = re.compile(
     r"\b(?:is|are|may be|strictly|and|privileged|private) (?:and |or )?(?:confidential|privileged)\b"
     r"|\bconfidentiality (?:notice|note|warning)|\bdisclaimer\b"
     r"|\b(?:this|the) (?:e-?mail|message|communication)[^.]{0,60}\b(?:intended|meant|confidential|privileged|addressed)"
-    r"|\bintended (?:solely |only )?for the\b|\bif you (?:have received|are not|aren['’]t) (?:this|the (?:intended|right|named))"
+    r"|\bintended (?:solely |only )?for the\b|\bif you (?:have received|are not|aren['\u2019]t) (?:this"
+    r"|the (?:intended|right|named))"
     r"|\b(?:registered|incorporated) in (?:england|scotland|wales|the uk|northern ireland)\b"
-    r"|\bregistered (?:charity|company|office|society|provider|number|no|as a)\b|\b(?:company|charity|vat) (?:no|number|reg|registration)\b"
+    r"|\bregistered (?:charity|company|office|society|provider|number|no|as a)\b|\b(?:company|charity"
+    r"|vat) (?:no|number|reg|registration)\b"
     r"|\bcharity commission\b|\bregulated (?:by|for|under)\b|\bauthorised and regulated\b|\bis (?:licensed|regulated)\b"
-    r"|\bis (?:a|the) trading (?:name|style)\b|\bis a community benefit society\b"
+    r"|\btrading (?:name|style) of\b|\be-?mails? (?:is|are) not secure\b|\bnot legal advice\b"
+    r"|\bis a community benefit society\b"
     r"|\bunsubscribe\b|\bopt[- ]out\b|\bmanage (?:your )?(?:preferences|subscription)|\bupdate (?:your )?preferences"
-    r"|\byou(?:['’]re| are| have|['’]ve) (?:receiv\w+|had|got|getting|on) (?:this|our|the) (?:\w+ ){0,3}(?:because|as|since|list|if|mailing)"
-    r"|\bto stop (?:getting|receiving)\b|\bview (?:this|it) (?:e-?mail )?(?:in|online)|\breply(?:ing)? (?:with )?[\"'“]?(?:stop|no\b)"
+    r"|\byou(?:['\u2019]re| are| have|['\u2019]ve) (?:receiv\w+|had|got|getting|on) (?:this|our"
+    r"|the) (?:\w+ ){0,3}(?:because|as|since|list|if|mailing)"
+    r"|\bto stop (?:getting|receiving)\b|\bview (?:this|it) (?:e-?mail )?(?:in|online)"
+    r"|\breply(?:ing)? (?:with )?[\"'“]?(?:stop|no\b)"
     r"|\brather not (?:hear|receive|get)\b"
-    r"|\b(?:think|consider|care) (?:about |of |for )?the (?:planet|environment|trees)\b|\bbefore (?:you )?print(?:ing)?\b"
-    r"|\b(?:free of|for|from) (?:any )?viruses\b|\bliability for (?:any )?(?:virus|loss|damage)|\bvirus[- ](?:free|checked|scanned)"
+    r"|\b(?:think|consider|care) (?:about |of |for )?the (?:planet|environment|trees)\b"
+    r"|\bbefore (?:you )?print(?:ing)?\b"
+    r"|\b(?:free of|for|from) (?:any )?viruses\b|\bliability for (?:any )?(?:virus|loss|damage)"
+    r"|\bvirus[- ](?:free|checked|scanned)"
     r"|\bviews? (?:expressed )?in this (?:e-?mail|message)\b|\bviews expressed\b|\bcalls (?:are|may be) recorded\b"
-    r"|\bnothing (?:in this|here is)\b|\bmailing list\s*$|\bmailman/listinfo\b|\bgoogle groups?\b.*\bgroup\b|\bpowered by\b"
+    r"|\bnothing (?:in this|here is)\b|\bmailing list\s*$|\bmailman/listinfo\b|\bgoogle groups?\b.*\bgroup\b"
+    r"|\bpowered by\b"
     r"|\ball rights reserved\b|^\s*©|\bcopyright \d{4}\b|\bplay(?:ers)? must be\b",
     re.IGNORECASE | re.MULTILINE,
 )
 #: words by which a footer's wording turns out to be the sender's own sentence
 _OWN_WORDS = re.compile(
-    r"\b(?:i|i['’](?:m|d|ll|ve)|we['’](?:d|ll)|we (?:would|could|can|will|shall|want|offer|pledge|promise)"
+    r"\b(?:i|i['\u2019](?:m|d|ll|ve)|we['\u2019](?:d|ll)|we (?:would|could|can|will|shall|want|offer|pledge|promise)"
     r"|happy to|glad to|would like|put (?:me|us) down|count (?:me|us) in)\b",
     re.IGNORECASE,
 )
+#: characters; the longest disclaimers of banks have half as many
+_LONGEST = 5_000
 _RULE = re.compile(r"\s*[_=*-]{10,}\s*")
 
 
@@ -51,6 +62,8 @@ def is_footer(lines: Sequence[str]) -> bool:
         lines: the paragraph's lines, at least one.
     """
     text = "\n".join(lines)
+    if len(text) > _LONGEST:
+        return False
     if _DEVICE.fullmatch(text):
         return True
     if _RULE.fullmatch(text):
@@ -60,4 +73,4 @@ def is_footer(lines: Sequence[str]) -> bool:
 
 def is_device_line(line: str) -> bool:
     """Whether a line is a mail program's own, such as "Sent from my iPhone"."""
-    return bool(_DEVICE.fullmatch(line))
+    return len(line) <= _LONGEST and bool(_DEVICE.fullmatch(line))

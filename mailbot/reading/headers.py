@@ -181,9 +181,7 @@ def _decoded(name: str, raw: str) -> str:
 def _addresses(line: str) -> Iterator[Address]:
     for name, spec in parse.addresses(line):
         local, _, domain = spec.rpartition("@")
-        yield Address(
-            display_name=" ".join(decode_words(name).split()), addr_spec=f"{local}@{domain.lower()}"
-        )
+        yield Address(display_name=" ".join(decode_words(name).split()), addr_spec=f"{local}@{domain.lower()}")
 
 
 def _word_octets(encoding: str, text: str) -> bytes | None:

@@ -23,7 +23,7 @@ _QUOTE_RULES = {
 _CONFIG = ParserConfig(css=CSS_PROFILES["strict"], annotation_rules=_QUOTE_RULES)
 
 _TAG = re.compile(r"<[^<>]*>")
-_UNSEEN = re.compile(r"(?is)<(script|style|head|title)\b.*?</\1\s*>|<!--.*?-->")
+_UNSEEN = ("script", "style", "head", "title")
 _BREAK = re.compile(r"(?i)<(?:br|/?(?:p|div|tr|li|h[1-6]|blockquote))\b[^<>]*>")
 _XML_DECLARATION = re.compile(r"\A\s*<\?xml[^>]*\?>")
 #: invisible characters that mail templates pad their previews with
@@ -50,6 +50,9 @@ def to_text(source: str) -> str:
     if not annotated:
         return ""
     text = str(annotated["text"])
+    if not text.strip():
+        # lxml drops what is nested deeper than it goes.
+        return _tidy(_stripped(source))
     quotes = [(int(start), int(end)) for start, end, label in annotated["label"] if label == "quote"]
     return _tidy(_prefixed(text, quotes) if quotes else text)
 
@@ -68,7 +71,23 @@ def _prefixed(text: str, quotes: list[tuple[int, int]]) -> str:
 
 def _stripped(source: str) -> str:
     """The crude way: break where elements break, drop every tag."""
-    return html.unescape(_TAG.sub("", _BREAK.sub("\n", _UNSEEN.sub(" ", source))))
+    for name in _UNSEEN:
+        source = _without(source, f"<{name}", f"</{name}")
+    source = _without(source, "<!--", "--")
+    return html.unescape(_TAG.sub("", _BREAK.sub("\n", source)))
+
+
+def _without(source: str, start: str, end: str) -> str:
+    """Drop every span from `start` up to `end`; a span that is never closed stays."""
+    folded = source.lower()
+    if len(folded) != len(source):
+        return source
+    kept: list[str] = []
+    position = 0
+    while (opens := folded.find(start, position)) != -1 and (closes := folded.find(end, opens)) != -1:
+        kept.append(source[position:opens])
+        position = closes
+    return "".join((*kept, source[position:]))
 
 
 def _tidy(text: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import email
 import email.utils
+import logging
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -32,6 +33,9 @@ class Parsed:
     #: what the bounds and the parsers complained about, each once
     defects: tuple[str, ...]
 
+
+# mail-parser logs pieces of the mails it reads; the project's logs carry no contents.
+logging.getLogger("mailparser").setLevel(logging.CRITICAL + 1)
 
 _ADDR_SPEC = re.compile(r"[^\s<>()\[\]\",;:@\\]{1,64}@[^\s<>()\[\]\",;:@\\]{1,255}")
 #: a parser's words that say nothing about how the mail was read

@@ -15,19 +15,23 @@ from mailbot.reading.kinds import Kind
 #: most lines over which a mail program wraps one attribution
 _LONGEST_ATTRIBUTION_LINES = 4
 _LONGEST_ATTRIBUTION = 400
+_COLONS = (":", ":*", "\uff1a")
 #: header lines that a header block may spread over, blank ones included
 _LONGEST_BLOCK = 12
 
 _FORWARD_MARK = re.compile(
-    r"\W*(?:-{2,}|_{2,}|={2,})\s*(?:forwarded (?:message|by\b.*)|weitergeleitete nachricht|message (?:transf[ée]r[ée]|réexpédié)"
+    r"\W*(?:-{2,}|_{2,}|={2,})\s*(?:forwarded (?:message|by\b.*)|weitergeleitete nachricht"
+    r"|message (?:transf[ée]r[ée]|réexpédié)"
     r"|mensaje reenviado|wiadomość przekazana|treść przekazanej wiadomości|przekazana wiadomość"
     r"|messaggio inoltrato|doorgestuurd bericht|vidarebefordrat meddelande|mensagem encaminhada)\W*"
-    r"|\W*(?:begin forwarded message|anfang der weitergeleiteten (?:nachricht|e-mail)|début du message (?:réexpédié|transféré)"
+    r"|\W*(?:begin forwarded message|anfang der weitergeleiteten (?:nachricht|e-mail)"
+    r"|début du message (?:réexpédié|transféré)"
     r"|inicio del mensaje reenviado|początek przekazywanej wiadomości|inizio messaggio inoltrato)\s*:\W*",
     re.IGNORECASE,
 )
 _ORIGINAL_MARK = re.compile(
-    r"\s*[-_=*]{2,}\s*(?:original (?:message|appointment)|urspr(?:ü|ue)ngliche (?:nachricht|e-?mail)|original-?nachricht"
+    r"\s*[-_=*]{2,}\s*(?:original (?:message|appointment)|urspr(?:ü|ue)ngliche (?:nachricht|e-?mail)"
+    r"|original-?nachricht"
     r"|message d'origine|message original|mensaje original|oryginalna wiadomość|wiadomość oryginalna"
     r"|messaggio originale|oorspronkelijk bericht|ursprungligt meddelande|mensagem original)\s*[-_=*]{2,}\s*",
     re.IGNORECASE,
@@ -38,14 +42,15 @@ _ESCAPED_FROM = re.compile(r">From ")
 _QUOTE_SIGNS = re.compile(r"[\s>|]+")
 
 _WROTE = re.compile(
-    r"\b(?:wrote|writes|said|schrieb|schreibt|a écrit|napisał(?:\(a\)|a)?|pisze|escribió|ha scritto|schreef|skrev|escreveu)\b"
+    r"\b(?:wrote|writes|said|schrieb|schreibt|a écrit|napisał(?:\(a\)|a)?|pisze|escribió|ha scritto|schreef"
+    r"|skrev|escreveu)\b"
     r".{0,120}:\W{0,3}$",
     re.IGNORECASE,
 )
 _OPENER = re.compile(
     r"\W*(?:on|am|le|el|dnia|w dniu|il|op|den|em|a|mon|tue|wed|thu|fri|sat|sun|\d{1,4})\b", re.IGNORECASE
 )
-_ADDRESS = re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+")
+_ADDRESS = re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}\.[\w.-]+")
 _CLOCK = re.compile(r"\b\d{1,2}[:.]\d{2}\b")
 _DATED_BY_NAME = re.compile(r"\d.{0,60}(?:,|\bschrieb\b|\bnapisał)", re.IGNORECASE)
 _BARE_DATE_AND_ADDRESS = re.compile(r"\W*\d{4}-\d{1,2}-\d{1,2}.{0,160}<[^<>\s]+@[^<>\s]+>\s*:$")
@@ -60,7 +65,8 @@ _OTHER_LANGUAGES = re.compile(
 
 _FROM_FIELD = re.compile(r"\W*(?:from|von|de|da|van|od|från|fra)\s?:\W{0,3}\s*\S", re.IGNORECASE)
 _OTHER_FIELD = re.compile(
-    r"\W*(?:(?P<date>sent|date|gesendet|datum|envoyé|enviado(?: el)?|fecha|data|wysłano|inviato|verzonden|skickat|sendt)"
+    r"\W*(?:(?P<date>sent|date|gesendet|datum|envoyé|enviado(?: el)?|fecha|data|wysłano|inviato|verzonden"
+    r"|skickat|sendt)"
     r"|(?P<to>to|an|à|para|do|a|aan|till|til)|(?P<cc>cc|kopie|dw|copie)"
     r"|(?P<subject>subject|betreff|objet|asunto|temat|oggetto|onderwerp|ämne|emne)"
     r"|(?P<other>reply-to|importance|attachments|priority))\s?:",
@@ -79,6 +85,7 @@ def mark(lines: list[str], kinds: list[Kind], *, is_forward: bool) -> None:
         is_forward: the subject says that the mail forwards another.
     """
     own_above = False
+    colons = {index for index, line in enumerate(lines) if line.endswith(_COLONS)}
     position = 0
     while position < len(lines):
         line = lines[position]
@@ -93,7 +100,8 @@ def mark(lines: list[str], kinds: list[Kind], *, is_forward: bool) -> None:
             forwards = is_forward or not own_above
             _mark_rest(kinds, position, Kind.FORWARDED if forwards else Kind.QUOTED)
             return
-        length = _attribution(lines, position)
+        near = colons and not colons.isdisjoint(range(position, position + _LONGEST_ATTRIBUTION_LINES))
+        length = _attribution(lines, position) if near else 0
         if length:
             follows = _next_line(lines, position + length)
             joined = _join(lines, position, length)
@@ -160,10 +168,8 @@ def _attribution(lines: list[str], position: int) -> int:
         joined = _join(lines, position, length)
         if len(joined) > _LONGEST_ATTRIBUTION:
             return 0
-        if joined.endswith((":", ":*", "：")) and (
-            _WROTE.search(joined)
-            or _BARE_DATE_AND_ADDRESS.match(joined)
-            or _OTHER_LANGUAGES.match(joined)
+        if joined.endswith(_COLONS) and (
+            _WROTE.search(joined) or _BARE_DATE_AND_ADDRESS.match(joined) or _OTHER_LANGUAGES.match(joined)
         ):
             # A line above a weak attribution is more likely the end of the sender's own words.
             return length if length == 1 or _is_certain(joined) else 0

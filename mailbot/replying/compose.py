@@ -37,8 +37,7 @@ MAX_CONTRIBUTIONS = 10
 MAX_SUBJECT = 120
 
 _MSG_ID = re.compile(r"<[\x21-\x3b\x3d\x3f-\x7e]{1,300}>")
-_REPLY_PREFIX = re.compile(r"(?:(?:re|aw|antw|sv|vs|odp)\s*(?:[\[(]\d{1,3}[\])])?\s*:\s*)+", re.I)
-_NAME = re.compile(r"(?:\w{1,3}\.(?=\s|$)|\w+(?:['’-]\w+)*['’]?)(?:\s(?:\w{1,3}\.(?=\s|$)|\w+(?:['’-]\w+)*['’]?))*")
+_REPLY_PREFIX = re.compile(r"\A(?:(?:re|aw|antw|sv|vs|odp)\s*(?:[\[(]\d{1,3}[\])])?\s*:\s*)+", re.I)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +56,7 @@ class Group:
 
     #: in the campaign's order; empty when they name none
     aims: tuple[Aim, ...]
-    #: what happens with contributions under these aims, a paragraph each
+    #: what happens with contributions under these aims, a paragraph each, said once in a mail
     notes: tuple[str, ...]
     contributions: tuple[Understood, ...]
 
@@ -148,13 +147,16 @@ def greeting_name(person: str | None) -> str:
         person: as reading found it in the mail or its From header.
     """
     name = unicodedata.normalize("NFC", person or "")
-    if not 2 <= len(name) <= 60 or "\n" in name or not _NAME.fullmatch(name):
-        return ""
-    return name if all(_is_plain(character) for character in name) else ""
+    return name if 2 <= len(name) <= 60 and all(_is_name(word) for word in name.split(" ")) else ""
 
 
-def _is_plain(character: str) -> bool:
-    return character in " .'’-" or unicodedata.category(character)[0] in "LM"
+def _is_name(word: str) -> bool:
+    """Letters of any script, with a hyphen or an apostrophe, or an initial or a title with its full stop."""
+    letters = word[:-1] if word.endswith(".") and len(word) <= 4 else word
+    kinds = [unicodedata.category(letter)[0] for letter in letters]
+    return kinds[:1] == ["L"] and all(
+        kind in "LM" or letter in "'\u2019-" for kind, letter in zip(kinds, letters, strict=True)
+    )
 
 
 def answer_subject(subject: str, reference: str, campaign: Campaign) -> str:
@@ -171,7 +173,7 @@ def _echo(subject: str, campaign: Campaign) -> str:
     """The sender's own subject, safe to show, without prefixes and references that answers put there."""
     older = re.compile(rf"\s*\[{re.escape(campaign.reference_prefix)}-\d+\]", re.I)
     plain = without_links(older.sub("", one_line(subject)))
-    return one_line(_REPLY_PREFIX.sub("", plain, count=1) if _REPLY_PREFIX.match(plain) else plain, MAX_SUBJECT)
+    return one_line(_REPLY_PREFIX.sub("", plain), MAX_SUBJECT)
 
 
 def _headers(message: Message, reference: str) -> list[tuple[str, str]]:
@@ -198,25 +200,22 @@ def _references(message: Message) -> list[str]:
     return thread if len(thread) <= MAX_REFERENCES else [thread[0], *thread[1 - MAX_REFERENCES :]]
 
 
-def _groups(
-    classification: Classification, campaign: Campaign, templates: Templates
-) -> tuple[tuple[Group, ...], int]:
+def _groups(classification: Classification, campaign: Campaign, templates: Templates) -> tuple[tuple[Group, ...], int]:
     """What was understood, by aims in the campaign's order, and how many contributions are not listed."""
     listed = classification.contributions[:MAX_CONTRIBUTIONS]
     by_aims: dict[tuple[Aim, ...], list[Contribution]] = {}
     for contribution in listed:
         aims = tuple(aim for aim in campaign.aims if aim.key in contribution.aims)
         by_aims.setdefault(aims, []).append(contribution)
-    groups = tuple(
-        Group(
-            aims=aims,
-            notes=tuple(filter(None, (_note(aim, campaign, templates) for aim in aims))),
-            contributions=tuple(Understood(type=each.type.value, quote=short_sentence(each.quote)) for each in found),
-        )
-        # Those without an aim come last.
-        for aims, found in sorted(by_aims.items(), key=lambda item: [aim.number for aim in item[0]] or [1000])
-    )
-    return groups, len(classification.contributions) - len(listed)
+    groups = []
+    explained: set[Aim] = set()
+    # Those without an aim come last.
+    for aims, found in sorted(by_aims.items(), key=lambda item: [aim.number for aim in item[0]] or [1000]):
+        notes = [_note(aim, campaign, templates) for aim in aims if aim not in explained]
+        explained.update(aims)
+        understood = [Understood(type=each.type.value, quote=short_sentence(each.quote)) for each in found]
+        groups.append(Group(aims=aims, notes=tuple(filter(None, notes)), contributions=tuple(understood)))
+    return tuple(groups), len(classification.contributions) - len(listed)
 
 
 def _note(aim: Aim, campaign: Campaign, templates: Templates) -> str:

@@ -182,12 +182,10 @@ class _Writer:
         return self.date(noon, _DAY)
 
     def line(self, record: Record) -> Line:
-        # Without a name, `who` is the address, which stays whole: she may need it.
-        known = record.who in (record.from_addr_spec, "(no sender)")
         return Line(
             reference=record.reference,
             link=mid_url(record.message_id),
-            who=one_line(record.who, MAX_LINE) if known else _plain(record.who),
+            who=_plain(record.who),
             organisation=_plain(record.details.organisation or ""),
             subject=_plain(record.subject),
             received=self.date(record.received_at),
@@ -207,11 +205,13 @@ def mid_url(message_id: str) -> str:
 
     Source: RFC 2392 section 2: the msg-id without its angle brackets, percent-encoded.
     """
-    return "mid:" + quote(bare, safe="@") if (bare := message_id.strip().removeprefix("<").removesuffix(">")) else ""
+    bare = message_id.strip().removeprefix("<").removesuffix(">")
+    return "mid:" + quote(bare, safe="@", errors="replace") if bare else ""
 
 
-def _plain(text: str) -> str:
-    return without_links(one_line(text, MAX_LINE))
+def _plain(text: str, limit: int = MAX_LINE) -> str:
+    """Words from outside, safe to show; mail addresses stay, because she may need them."""
+    return without_links(one_line(text, limit), keep_addresses=True)
 
 
 def _values(digest: Digest, campaign: Campaign, writer: _Writer) -> dict[str, object]:
@@ -279,12 +279,12 @@ def _checks(digest: Digest, writer: _Writer) -> tuple[Check, ...]:
             line=Line(
                 reference=each.reference,
                 link="",
-                who=one_line(each.to, MAX_LINE),
+                who=_plain(each.to),
                 organisation="",
                 subject="",
                 received="",
             ),
-            failed=one_line(each.error, MAX_ERROR),
+            failed=_plain(each.error, MAX_ERROR),
         )
         for each in digest.failed_replies
         if each.reference not in shown
@@ -294,12 +294,12 @@ def _checks(digest: Digest, writer: _Writer) -> tuple[Check, ...]:
             line=Line(
                 reference="",
                 link="",
-                who=one_line(each.sender, MAX_LINE),
+                who=_plain(each.sender),
                 organisation="",
                 subject=_plain(each.subject),
                 received=writer.date(each.received_at),
             ),
-            parked=one_line(f"{each.stage}: {each.error}", MAX_ERROR),
+            parked=_plain(f"{each.stage}: {each.error}", MAX_ERROR),
         )
         for each in digest.parked
     ]
@@ -319,9 +319,9 @@ def _check(record: Record, writer: _Writer) -> Check | None:
         return None
     return Check(
         line=writer.line(record),
-        reasons=tuple(one_line(each, MAX_ERROR) for each in record.review_reasons),
-        held=one_line(held, MAX_ERROR),
-        failed=one_line(failed, MAX_ERROR),
+        reasons=tuple(_plain(each, MAX_ERROR) for each in record.review_reasons),
+        held=_plain(held, MAX_ERROR),
+        failed=_plain(failed, MAX_ERROR),
     )
 
 
@@ -334,4 +334,4 @@ def _silences(records: Iterable[Record], writer: _Writer) -> tuple[Silence, ...]
 
 
 def _reason(record: Record) -> str:
-    return one_line(record.acknowledgement.reason, MAX_LINE)
+    return _plain(record.acknowledgement.reason)

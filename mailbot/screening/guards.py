@@ -29,8 +29,8 @@ from mailbot.screening.recipient import Recipient, choose_recipient
 class Policy:
     """What the operator decided about answering; built by the composition root from the configuration."""
 
-    #: every account's address and aliases, addr-specs
-    own_addresses: frozenset[str]
+    #: every account's address and aliases, addr-specs; empty when unknown (mail from files), and then guard 11 rests
+    own_addresses: frozenset[str] = frozenset()
     #: addresses under which accounts are polled, where they differ from the above
     polled_accounts: frozenset[str] = frozenset()
     #: whom the digest goes to; "" when unknown
@@ -55,6 +55,11 @@ class Policy:
     def inboxes(self) -> frozenset[str]:
         """The addresses at which mail reaches us, a ``+tag`` taken away."""
         return frozenset(map(signs.plain_address, self.own_addresses | self.polled_accounts))
+
+    @property
+    def look_back(self) -> timedelta:
+        """How far back the caps for one address reach."""
+        return timedelta(days=max(self.same_answer_days, self.new_thread_days))
 
     @property
     def ours(self) -> frozenset[str]:
@@ -148,7 +153,7 @@ def capped(draft: Draft) -> str | None:
         if not fresh or youngest < timedelta(days=policy.new_thread_days):
             days = policy.new_thread_days if fresh else policy.same_answer_days
             on = (draft.now - youngest).date()
-            return f"the {draft.template.value} answer went to this address on {on}, less than {days:g} days ago"
+            return f"the {draft.template.value} answer went to this address on {on}, inside the pause of {days:g} d"
     if draft.history.to_domain_in_hour >= policy.per_domain_per_hour:
         return f"{draft.history.to_domain_in_hour} answers went to this domain within the hour"
     if draft.history.to_all_in_hour >= policy.per_hour:
@@ -251,7 +256,7 @@ GUARDS: tuple[ArrivalGuard | DraftGuard, ...] = (
         result="hold",
         source="RFC 5230 §4.5",
         decision=Decision.HOLD,
-        test=lambda arrival: signs.not_to_us(arrival.message, arrival.policy.inboxes),
+        test=lambda arrival: signs.not_to_us(arrival.message, inboxes) if (inboxes := arrival.policy.inboxes) else None,
     ),
     DraftGuard(
         number=12,

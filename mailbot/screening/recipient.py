@@ -86,7 +86,8 @@ def organisational_domain(addr_spec: str) -> str:
     """The registered domain above an addr-spec, such as ``x.co.uk`` for ``a@mail.x.co.uk``; "" for none."""
     _, at, domain = addr_spec.rpartition("@")
     domain = domain.strip().rstrip(".").lower()
-    if not at or not domain:
+    # Bounded as in RFC 5321 section 4.5.3.1.2: Python's idna codec takes quadratic time.
+    if not at or not 0 < len(domain) <= 255:
         return ""
     with suppress(UnicodeError):  # no name of the DNS is compared as it is written
         domain = domain.encode("idna").decode("ascii")

@@ -108,9 +108,7 @@ def make_contribution(**overrides: Any) -> Contribution:
     return Contribution(**values)
 
 
-def make_classification(
-    message_class: MessageClass = MessageClass.CONTRIBUTION, **overrides: Any
-) -> Classification:
+def make_classification(message_class: MessageClass = MessageClass.CONTRIBUTION, **overrides: Any) -> Classification:
     """A sure classification; a contribution holds one offer."""
     found = (make_contribution(),) if message_class is MessageClass.CONTRIBUTION else ()
     values: dict[str, Any] = {

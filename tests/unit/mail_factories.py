@@ -41,7 +41,11 @@ SENDER = Address(display_name="Birmingham Social Enterprise City", addr_spec="pl
 COORDINATOR = Address(display_name="Sarah Crawley", addr_spec="sarah@brumcity.example")
 
 SENT = Acknowledgement(
-    decision=Decision.SEND, guard=None, reason="a person wrote it", to="amina@haven.example", template=Template.CONTRIBUTION
+    decision=Decision.SEND,
+    guard=None,
+    reason="a person wrote it",
+    to="amina@haven.example",
+    template=Template.CONTRIBUTION,
 )
 
 
@@ -84,9 +88,7 @@ def make_record(number: int, **overrides: Any) -> Record:
 
 
 def offer(quote: str, *aims: str, confidence: float = 0.93) -> Contribution:
-    return Contribution(
-        type=ContributionType.OFFER, aims=aims or ("support",), quote=quote, confidence=confidence
-    )
+    return Contribution(type=ContributionType.OFFER, aims=aims or ("support",), quote=quote, confidence=confidence)
 
 
 def enquiry(number: int, **overrides: Any) -> Record:

@@ -105,7 +105,14 @@ def test_people_who_mention_a_holiday_stay_people(text: str) -> None:
 )
 def test_a_bare_subject_needs_one_more_sign(subject: str) -> None:
     assert out_of_office(make_message(subject=subject, text="Back in a week. Jo"), LANGUAGES) is not None
+    assert out_of_office(make_message(subject=subject, text="I am away. Jo"), LANGUAGES) is not None
     assert out_of_office(make_message(subject=subject, text="Shall we talk about it?"), LANGUAGES) is None
+
+
+def test_an_absence_must_be_said_early() -> None:
+    early, late = "The kitchen is empty, and the boiler is new. ", "x" * 400 + ". "
+    assert out_of_office(make_message(text=early + NOTICES["en"]), LANGUAGES) is not None
+    assert out_of_office(make_message(text=late + NOTICES["en"]), LANGUAGES) is None
 
 
 def test_a_subject_that_goes_on_is_no_label() -> None:
