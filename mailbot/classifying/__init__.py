@@ -9,6 +9,6 @@ Only this folder imports spaCy, and only when a classifier is loaded.
 
 from __future__ import annotations
 
-from .pipeline import Classifier, load_classifier
+from mailbot.classifying.pipeline import Classifier, load_classifier
 
 __all__ = ["Classifier", "load_classifier"]

@@ -11,10 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mailbot.classifying.features import Context, Features, header_facts, mail_features, sentence_features
+from mailbot.classifying.sentences import MAX_CHARACTERS, RULES_KEY, Sentence, spans_of, split
 from mailbot.model import Message
-
-from .features import Context, Features, header_facts, mail_features, sentence_features
-from .sentences import MAX_CHARACTERS, RULES_KEY, Sentence, spans_of, split
 
 if TYPE_CHECKING:
     from spacy.language import Language

@@ -15,13 +15,12 @@ from email.message import EmailMessage
 from pathlib import Path
 from typing import Protocol
 
+from mailbot.classifying.examples import Label, LabelledMail, parse_mail
+from mailbot.classifying.learn import train
+from mailbot.classifying.pipeline import Classifier
+from mailbot.classifying.rules import Examples, find_files, load_examples, load_patterns
+from mailbot.classifying.sentences import build_pipeline
 from mailbot.model import Campaign, Classification, Contribution, Message, MessageClass
-
-from .examples import Label, LabelledMail, parse_mail
-from .learn import train
-from .pipeline import Classifier
-from .rules import Examples, find_files, load_examples, load_patterns
-from .sentences import build_pipeline
 
 _TOKEN = re.compile(r"\w+(?:['\u2019]\w+)?")
 #: found and labelled quote are the same contribution from this overlap of words on

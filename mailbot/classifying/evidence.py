@@ -6,10 +6,9 @@ Must not know: how attributions are computed.
 
 from __future__ import annotations
 
+from mailbot.classifying.analysis import Candidate
+from mailbot.classifying.heads import Head
 from mailbot.model import Evidence
-
-from .analysis import Candidate
-from .heads import Head
 
 #: at most so many words speak for one answer
 _WORDS = 4

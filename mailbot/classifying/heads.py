@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .features import PLACES, Features, Rows
+from mailbot.classifying.features import PLACES, Features, Rows
 
 Floats = NDArray[np.float32]
 

@@ -17,13 +17,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from mailbot.classifying.analysis import Analysis, Candidate, analyse, single_features
+from mailbot.classifying.examples import Label, LabelledMail
+from mailbot.classifying.features import MACHINE_FACTS, Features, Rows, rows_of
+from mailbot.classifying.heads import Calibration, Floats, Head, Training, calibrate, fit, select
+from mailbot.classifying.rules import Examples
 from mailbot.model import Campaign, ContributionType, MessageClass
-
-from .analysis import Analysis, Candidate, analyse, single_features
-from .examples import Label, LabelledMail
-from .features import MACHINE_FACTS, Features, Rows, rows_of
-from .heads import Calibration, Floats, Head, Training, calibrate, fit, select
-from .rules import Examples
 
 if TYPE_CHECKING:
     from spacy.language import Language

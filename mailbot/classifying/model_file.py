@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from .features import PLACES
-from .heads import Calibration, Head
-from .learn import Model
+from mailbot.classifying.features import PLACES
+from mailbot.classifying.heads import Calibration, Head
+from mailbot.classifying.learn import Model
 
 
 def save(model: Model, problems: Sequence[str], path: Path) -> None:

@@ -16,6 +16,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mailbot.classifying.analysis import Analysis, Candidate, analyse
+from mailbot.classifying.evidence import words_for
+from mailbot.classifying.features import MACHINE_FACTS, rows_of
+from mailbot.classifying.learn import CLASSES, TYPES, Model, Verdict, findings, train, verdict_of
+from mailbot.classifying.model_file import load, save
+from mailbot.classifying.review import contribution_reasons, disagreement, mail_reasons
+from mailbot.classifying.rules import Examples, RuleFiles, find_files, load_examples, load_patterns
+from mailbot.classifying.sentences import CONTRIBUTIONS_KEY, build_pipeline
 from mailbot.errors import ConfigError
 from mailbot.model import (
     Campaign,
@@ -26,15 +34,6 @@ from mailbot.model import (
     Message,
     MessageClass,
 )
-
-from .analysis import Analysis, Candidate, analyse
-from .evidence import words_for
-from .features import MACHINE_FACTS, rows_of
-from .learn import CLASSES, TYPES, Model, Verdict, findings, train, verdict_of
-from .model_file import load, save
-from .review import contribution_reasons, disagreement, mail_reasons
-from .rules import Examples, RuleFiles, find_files, load_examples, load_patterns
-from .sentences import CONTRIBUTIONS_KEY, build_pipeline
 
 if TYPE_CHECKING:
     from spacy.language import Language

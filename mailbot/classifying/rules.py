@@ -15,9 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from mailbot.classifying.examples import LabelledMail, LabelledSentence, parse_example
 from mailbot.model import Campaign, ContributionType
-
-from .examples import LabelledMail, LabelledSentence, parse_example
 
 _Parsed = TypeVar("_Parsed")
 

@@ -142,10 +142,8 @@ class Records:
 
     def totals(self) -> tuple[tuple[str, int], ...]:
         """Contributions for each aim since the campaign began, in the campaign's order."""
-        rows = self._connection.execute(
-            select(contribution_aim.c.aim, func.count()).group_by(contribution_aim.c.aim)
-        )
-        counts = {aim: number for aim, number in rows}
+        rows = self._connection.execute(select(contribution_aim.c.aim, func.count()).group_by(contribution_aim.c.aim))
+        counts: dict[str, int] = dict(rows.all())
         return tuple((aim.key, counts.get(aim.key, 0)) for aim in self._campaign.aims)
 
     def _load(self, query: Select[Any]) -> tuple[Record, ...]:

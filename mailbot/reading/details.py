@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from datetime import date
 
 import phonenumbers
-from phonenumbers import NumberParseException, PhoneNumberFormat
+from phonenumbers import NumberParseException, PhoneMetadata, PhoneNumberFormat
 
 from mailbot.model import Address, Body, Details
 from mailbot.reading import dates, names
@@ -39,7 +39,7 @@ _AMOUNT = re.compile(
     rf"[£€$]\s?(?:{_NUMBER}){_SCALE}(?:\sUSD\b)?(?:\s?(?:\+|plus)\s?VAT\b)?"
     rf"|\b(?:GBP|EUR|USD)\s?(?:{_NUMBER}){_SCALE}"
     rf"|(?<![\w.,£€$])(?=\d)(?:(?:{_NUMBER}){_SCALE}\s?(?:GBP|EUR|USD|€|pounds?\b|quid\b|euros?\b|dollars?\b)"
-    r"|\d{1,3}\s?(?:p|pence)\b)",
+    r"|\d{1,3}\s?(?:p(?!\.m)|pence)\b)",
     re.IGNORECASE,
 )
 #: the same in words, matched backwards from the currency: "three thousand pounds"
@@ -94,7 +94,10 @@ def _amounts(text: str) -> Iterator[str]:
 
 
 def _phones(text: str, region: str) -> Iterator[str]:
-    """Telephone numbers in E.164; numbers reserved for fiction count, since tests and drama use them."""
+    """Telephone numbers in E.164, those reserved for drama among them, which are possible though not valid."""
+    metadata = PhoneMetadata.metadata_for_region(region, None)
+    # Where people write a leading 0, digits without one are some other number.
+    plain = metadata is not None and metadata.national_prefix != "0"
     for match in _PHONE.finditer(text):
         written = match.group()
         if sum(sign.isdigit() for sign in written) < 9 or _FAX.search(text[max(match.start() - 8, 0) : match.start()]):
@@ -103,9 +106,8 @@ def _phones(text: str, region: str) -> Iterator[str]:
             number = phonenumbers.parse(written, region)
         except NumberParseException:
             continue
-        dialled = written.lstrip("(").startswith(("+", "0"))
-        possible = phonenumbers.is_possible_number(number) and dialled
-        if possible or phonenumbers.is_valid_number(number):
+        prefixed = written.lstrip("(").startswith(("+", "0"))
+        if phonenumbers.is_possible_number(number) if prefixed else plain and phonenumbers.is_valid_number(number):
             yield phonenumbers.format_number(number, PhoneNumberFormat.E164)
 
 

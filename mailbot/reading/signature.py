@@ -79,7 +79,7 @@ _BARE_NAME = re.compile(
     r"|[A-Z]\.) ?(?:[^\W\d_a-z][a-zà-ÿ'\u2019-]+[\w'\u2019-]* ?){1,2}"
 )
 _GREETING = re.compile(
-    r"\W*(?:dear|hi|hello|hey|hiya|good (?:morning|afternoon|evening)|salaam|morning|afternoon)\b", re.IGNORECASE
+    r"\W*(?:dear|hi|hello|hey|hiya|good (?:morning|afternoon|evening)|salaam|morning|afternoon|to)\b", re.IGNORECASE
 )
 _WORD = re.compile(r"[^\W\d_][\w'\u2019-]*")
 _SEPARATOR = re.compile(r"\s*[,|/·•+(\u2013—\"“]\s*|\s-\s|\s{2,}")
@@ -140,15 +140,14 @@ def _mark_below_delimiter(lines: Sequence[str], kinds: list[Kind], paragraphs: l
     if at is None or at == 0 or len(flat) - at > _LONGEST_SIGNATURE:
         return
     below = set(flat[at + 1 :])
+    blocks = [[index for index in paragraph if index in below] for paragraph in paragraphs]
+    blocks = [block for block in blocks if block and not _POSTSCRIPT.match(lines[block[0]])]
+    if any(_is_prose([lines[index] for index in block]) for block in blocks):
+        # A dividing line, not a signature's: what stands below it is the sender's own.
+        return
     kinds[flat[at]] = Kind.SIGNATURE
-    for paragraph in paragraphs:
-        indices = [index for index in paragraph if index in below]
-        if not indices:
-            continue
-        text = [lines[index] for index in indices]
-        if _POSTSCRIPT.match(text[0]) or _is_prose(text):
-            continue
-        _mark_block(lines, kinds, indices)
+    for block in blocks:
+        _mark_block(lines, kinds, block)
 
 
 def _mark_upwards(lines: Sequence[str], kinds: list[Kind], paragraphs: list[list[int]], names: frozenset[str]) -> None:
@@ -165,7 +164,13 @@ def _mark_upwards(lines: Sequence[str], kinds: list[Kind], paragraphs: list[list
             start = 0
         if start is None and found and _is_closing(text[-1]):
             start = len(text) - 1
-        if start is None and not found and _is_bare_name(text[0]) and all(map(_belongs, text[1:])):
+        if (
+            start is None
+            and not found
+            and not afterthoughts
+            and _is_bare_name(text[0])
+            and all(map(_belongs, text[1:]))
+        ):
             start = 0
         if start is not None and len(text) - start <= _LONGEST_SIGNATURE and found < _MOST_BLOCKS:
             _mark_block(lines, kinds, paragraph[start:])
@@ -200,19 +205,20 @@ def _signature_start(text: list[str], names: frozenset[str]) -> int | None:
         if not _starts_signature(text[start], names):
             continue
         if all(_belongs(line) for line in text[start + 1 :]):
-            return start
+            closes = start > 0 and _is_closing(text[start - 1], words=3)
+            return start - 1 if closes else start
     contacts = sum(bool(_CONTACT.search(line[: 2 * _LONGEST_LINE])) for line in text)
     if len(text) > 1 and contacts and all(_belongs(line) and not line.endswith((".", "?", "!")) for line in text):
         return 0
     if len(text) == 1 and contacts and _CONTACT_ALONE.fullmatch(text[0]):
         return 0
-    if footers.is_device_line(text[-1]):
+    if text and footers.is_device_line(text[-1]):
         return len(text) - 1
     return None
 
 
 def _starts_signature(line: str, names: frozenset[str]) -> bool:
-    return _is_sign_off(line) or _is_name_line(line, names)
+    return not _GREETING.match(line) and (_is_sign_off(line) or _is_name_line(line, names))
 
 
 def _is_sign_off(line: str) -> bool:
@@ -229,6 +235,8 @@ def _is_name_line(line: str, names: frozenset[str]) -> bool:
     if not stripped or len(stripped) > _LONGEST_LINE or _BULLET.match(line) or _SPEAKS.search(stripped):
         return False
     head = _SEPARATOR.split(stripped, maxsplit=1)[0].rstrip(".")
+    if len(stripped.split()) <= 5:
+        head = re.sub(r"\s(?:and|&) (?:the|all|everyone)\b.*$", "", head)
     words = _WORD.findall(head)
     if not words or len(words) > _MOST_NAME_WORDS or not any(_is_name(word, names) for word in words[:3]):
         return False
@@ -256,14 +264,13 @@ def _is_formal_block(text: list[str], names: frozenset[str]) -> bool:
 def _is_bare_name(line: str) -> bool:
     """Two or three capitalised words and nothing else: somebody's name, though not the one in From."""
     words = line.strip().split()
-    return 2 <= len(words) <= 4 and bool(_BARE_NAME.fullmatch(line.strip()))
+    return 2 <= len(words) <= 4 and not _GREETING.match(line) and bool(_BARE_NAME.fullmatch(line.strip()))
 
 
-def _is_closing(line: str) -> bool:
-    """A home-made sign-off right above a name, such as "Keep pedalling,"."""
-    return (
-        line.endswith(",") and len(_WORD.findall(line)) <= 6 and not _SPEAKS.search(line) and not _GREETING.match(line)
-    )
+def _is_closing(line: str, words: int = 6) -> bool:
+    """A home-made sign-off right above a name, such as "Keep pedalling,", of at most so many words."""
+    own = _SPEAKS.search(line) or _GREETING.match(line) or _BULLET.match(line)
+    return line.endswith(",") and line[:1].isupper() and len(_WORD.findall(line)) <= words and not own
 
 
 def _is_name(word: str, names: frozenset[str]) -> bool:

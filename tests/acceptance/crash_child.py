@@ -19,7 +19,7 @@ from mailbot.replying.smtp import SmtpSession
 from mailbot.worker import Worker
 
 
-def _die(*_: object) -> None:
+def _die(*_: object, **__: object) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 

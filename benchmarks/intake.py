@@ -1,0 +1,131 @@
+"""Mails a second from Dovecot on loopback through to filed and queued, by stage, beside the floor of the same run.
+
+    python -m benchmarks.intake [--mails 5000]
+
+The floor is what nobody can do without: imapclient's fetch and mail-parser, nothing kept. The ratio leaves
+classification out of the sum, for that is what mailbot is for and the floor does none of it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import mailparser
+import structlog
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.mails import mixed_mails
+from mailbot import pipeline
+from mailbot.app import load_parts, open_store
+from mailbot.config import load_config
+from mailbot.pipeline import Parts
+from mailbot.worker import Worker
+from tests.acceptance.deployment import Deployment
+from tests.servers import Dovecot, DovecotAccount, dovecot
+
+console = Console()
+
+
+class Clock:
+    """Adds up the time spent in functions."""
+
+    def __init__(self) -> None:
+        self.spent: dict[str, float] = defaultdict(float)
+
+    def around(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def timed(*arguments: Any, **options: Any) -> Any:
+            start = time.perf_counter()
+            try:
+                return function(*arguments, **options)
+            finally:
+                self.spent[name] += time.perf_counter() - start
+
+        return timed
+
+
+def floor(account: DovecotAccount, mails: int) -> dict[str, float]:
+    """Seconds for fetching alone, and for fetching and parsing, in batches of 100."""
+    spent = {}
+    for name, work in (("fetch", lambda octets: None), ("fetch and mail-parser", mailparser.parse_from_bytes)):
+        with account.connect() as client:
+            client.select_folder("INBOX", readonly=True)
+            uids = client.search("ALL")
+            assert len(uids) == mails
+            start = time.perf_counter()
+            for at in range(0, mails, 100):
+                for items in client.fetch(uids[at : at + 100], ["BODY.PEEK[]", "INTERNALDATE"]).values():
+                    work(items[b"BODY[]"])
+            spent[name] = time.perf_counter() - start
+    return spent
+
+
+def whole(server: Dovecot, account: DovecotAccount, folder: Path, mails: int) -> tuple[float, Clock]:
+    """Seconds from the first fetch until all is filed and queued, and where they went."""
+    deployment = Deployment.write(
+        folder, imap_port=server.port, user=account.user, password=account.password, smtp_port=1
+    )
+    config = load_config(deployment.config)
+    parts = load_parts(config)
+    clock = Clock()
+    pipeline.read = clock.around("reading", pipeline.read)
+    pipeline.screen = clock.around("screening", pipeline.screen)
+    pipeline.compose = clock.around("replying", pipeline.compose)
+
+    class Timed:
+        classify = staticmethod(clock.around("classifying", parts.classifier.classify))
+
+    parts = Parts(shown=parts.shown, policy=parts.policy, classifier=Timed())
+    store = open_store(config, parts.shown.campaign)
+    worker = Worker(parts, store)
+    start = time.perf_counter()
+    assert worker.receive(config.account[0]), worker.problems
+    clock.spent["intake (fetch, commit)"] = time.perf_counter() - start
+    worker.handle_pending()
+    total = time.perf_counter() - start
+    clock.spent["filing"] = total - sum(clock.spent.values())
+    with store.read() as tx:
+        assert tx.records.count() == mails
+        assert not tx.mails.parked()
+    store.close()
+    return total, clock
+
+
+def main() -> None:
+    """Measures and prints."""
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("--mails", type=int, default=5000)
+    mails = arguments.parse_args().mails
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    with dovecot() as server, tempfile.TemporaryDirectory() as folder:
+        account = server.fresh_account()
+        made = list(mixed_mails(mails))
+        account.deliver_many(made)
+        megabytes = sum(map(len, made)) / 1e6
+        made.clear()
+        console.print(f"{mails} mails, {megabytes:.0f} MB, Dovecot on loopback")
+        lowest = floor(account, mails)
+        total, clock = whole(server, account, Path(folder), mails)
+    table = Table("What", "Seconds", "Mails a second", title="From Dovecot to filed and queued")
+    for name, seconds in lowest.items():
+        table.add_row(f"floor: {name}", f"{seconds:.1f}", f"{mails / seconds:.0f}")
+    order = ("intake (fetch, commit)", "reading", "screening", "classifying", "replying", "filing")
+    for name in order:
+        table.add_row(name, f"{clock.spent[name]:.1f}", f"{mails / clock.spent[name]:.0f}")
+    table.add_row("all", f"{total:.1f}", f"{mails / total:.0f}", style="bold")
+    without = total - clock.spent["classifying"]
+    table.add_row("all but classifying", f"{without:.1f}", f"{mails / without:.0f}", style="bold")
+    console.print(table)
+    ratio = lowest["fetch and mail-parser"] / without
+    console.print(f"ratio to the floor, classification left out: {ratio:.2f} (wanted: at least 0.50)")
+
+
+if __name__ == "__main__":
+    main()
