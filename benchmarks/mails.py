@@ -31,8 +31,8 @@ def mixed_mails(count: int, *, large: bool = True) -> Iterator[bytes]:
         mail["Return-Path"] = f"<writer{number}@{chance.randrange(10**6)}.example>"
         for hop in range(4):
             mail["Received"] = (
-                f"from relay{hop}.example ([192.0.2.{hop}]) by mx{hop}.example with ESMTPS id {chance.getrandbits(64):x}; "
-                f"Mon, 02 Mar 2026 09:3{hop}:00 +0000"
+                f"from relay{hop}.example ([192.0.2.{hop}]) by mx{hop}.example with ESMTPS "
+                f"id {chance.getrandbits(64):x}; Mon, 02 Mar 2026 09:3{hop}:00 +0000"
             )
         mail["From"] = f"{row['from_name'].replace(chr(34), '')} <writer{number}@{chance.randrange(10**6)}.example>"
         mail["To"] = "Sarah Crawley <sarah.crawley@bsec.example>"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -10,8 +10,8 @@ from hashlib import sha256
 from typing import Protocol
 
 from mailbot.config import Account, Config
-from mailbot.errors import PermanentError, TransientError
-from mailbot.filing import Store
+from mailbot.errors import MailbotError, PermanentError, TransientError
+from mailbot.filing import Store, Transaction
 from mailbot.model import (
     Acknowledgement,
     Address,
@@ -74,6 +74,23 @@ class StageFailed(Exception):
         self.stage = stage
         self.message = message
 
+    @property
+    def words(self) -> str:
+        """What the stage raised, for people."""
+        problem = self.__cause__
+        return str(problem) if isinstance(problem, MailbotError) else f"{type(problem).__name__}: {problem}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handled:
+    """What became of one mail."""
+
+    mail_id: int
+    #: None when it was parked, and for a digest of our own that came back
+    record_id: int | None
+    #: why it was parked
+    failed: StageFailed | None = None
+
 
 def understand(octets: bytes, policy: Policy, classifier: Classifies, *, in_junk: bool = False) -> Understood:
     """Reads, screens and classifies one mail.
@@ -95,20 +112,59 @@ def decide(understood: Understood, policy: Policy, history: History, *, now: dat
     return acknowledge(understood.message, understood.screening, understood.classification, history, policy, now=now)
 
 
-def handle(mail: StoredMail, parts: Parts, store: Store, *, now: datetime) -> int | None:
-    """Takes one stored mail the whole way, in one transaction at the end.
+def handle(mails: Sequence[StoredMail], parts: Parts, store: Store, *, now: datetime) -> tuple[Handled, ...]:
+    """Takes stored mails the whole way; their outcomes are committed together, at the end.
+
+    A mail that breaks a stage is parked with its error; the others go on.
+
+    Raises:
+        TransientError: the store is not to be had at present; nothing was filed.
+    """
+    policy, classifier = parts.policy, parts.classifier
+    found: list[Understood | StageFailed] = []
+    for mail in mails:
+        try:
+            found.append(understand(mail.octets, policy, classifier, in_junk=mail.in_junk))
+        except StageFailed as failed:
+            found.append(failed)
+    with store.write() as tx:
+        return tuple(_file_or_park(mail, each, parts, tx, now) for mail, each in zip(mails, found, strict=True))
+
+
+def _file_or_park(
+    mail: StoredMail, found: Understood | StageFailed, parts: Parts, tx: Transaction, now: datetime
+) -> Handled:
+    try:
+        if isinstance(found, StageFailed):
+            raise found
+        with tx.savepoint():
+            return Handled(mail_id=mail.mail_id, record_id=file(mail, found, parts, tx, now=now))
+    except StageFailed as failed:
+        sender = failed.message.from_address if failed.message else None
+        tx.mails.park(
+            mail.mail_id,
+            stage=failed.stage,
+            error=failed.words,
+            subject=failed.message.subject if failed.message else "",
+            sender=sender.addr_spec if sender else "",
+            now=now,
+        )
+        return Handled(mail_id=mail.mail_id, record_id=None, failed=failed)
+
+
+def file(mail: StoredMail, found: Understood, parts: Parts, tx: Transaction, *, now: datetime) -> int | None:
+    """Files an understood mail, and queues or holds its acknowledgement.
 
     Returns:
         The record's row number, also when the mail is another copy of one that is filed; None for a digest of
         our own that came back.
 
     Raises:
-        StageFailed: with the stage that raised; nothing was filed.
-        TransientError: the store is not to be had at present; nothing was filed.
+        StageFailed: with the stage that raised.
+        TransientError: the store is not to be had at present.
     """
-    found = understand(mail.octets, parts.policy, parts.classifier, in_junk=mail.in_junk)
     message, classification = found.message, found.classification
-    with _stage("filing", message), store.write() as tx:
+    with _stage("filing", message):
         known = tx.records.find(message.message_id, message.content_hash)
         if known is not None or tx.outbox.is_digest(message.message_id):
             tx.mails.filed(mail.mail_id, known)

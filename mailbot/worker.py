@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import threading
 from collections.abc import Callable
@@ -19,17 +20,20 @@ from mailbot.config import Account
 from mailbot.errors import MailbotError, TransientError
 from mailbot.filing import Store
 from mailbot.intake import ImapSession
-from mailbot.model import Outgoing, QueuedOutgoing, StoredMail
+from mailbot.model import Outgoing, QueuedOutgoing
 from mailbot.replying.outbox import AFTER_REFUSAL, deliver
 from mailbot.schedule import cron_trigger, latest_fire
 
+# A poll that takes longer than its interval is no news: the next one follows it at once.
+logging.getLogger("apscheduler.scheduler").setLevel(logging.ERROR)
 _log = structlog.get_logger(__name__)
 
 #: waits after a mailbox could not be reached: doubled from the first to the longest, with jitter
 _FIRST_WAIT_S = 5
 _LONGEST_WAIT_S = 900
-#: mail handled between two looks at the stop sign and at the outbox
-_HANDLE_COUNT = 50
+#: mail filed in one transaction, and its octets, which bound the memory in use
+_HANDLE_COUNT = 25
+_HANDLE_OCTETS = 8_000_000
 #: mail sent over one connection
 _SEND_COUNT = 100
 #: how often the outbox is looked into when nothing new was put there
@@ -119,13 +123,11 @@ class Worker:
         with self._handling:
             while not self._stopping.is_set():
                 with self._store.read() as tx:
-                    mails = tx.mails.pending(_HANDLE_COUNT)
+                    mails = tx.mails.pending(_HANDLE_COUNT, _HANDLE_OCTETS)
                 if not mails:
                     return
-                for mail in mails:
-                    if self._stopping.is_set():
-                        return
-                    self._handle(mail)
+                for handled in pipeline.handle(mails, self._parts, self._store, now=self._now()):
+                    self._tell(handled)
 
     def send(self) -> None:
         """Sends what is due, account by account."""
@@ -235,28 +237,14 @@ class Worker:
                     if self._stopping.is_set():
                         return
 
-    def _handle(self, mail: StoredMail) -> None:
-        try:
-            record_id = pipeline.handle(mail, self._parts, self._store, now=self._now())
-        except pipeline.StageFailed as failed:
-            problem = failed.__cause__
-            error = str(problem) if isinstance(problem, MailbotError) else f"{type(problem).__name__}: {problem}"
-            message = failed.message
-            with self._store.write() as tx:
-                tx.mails.park(
-                    mail.mail_id,
-                    stage=failed.stage,
-                    error=error,
-                    subject=message.subject if message else "",
-                    sender=message.from_address.addr_spec if message and message.from_address else "",
-                    now=self._now(),
-                )
-            # The kind of error only: its words may hold words of the mail.
-            _log.error("parked", mail_id=mail.mail_id, stage=failed.stage, error=type(problem).__name__)
-            self._progress.handled(None)
+    def _tell(self, handled: pipeline.Handled) -> None:
+        if handled.failed is None:
+            _log.info("handled", mail_id=handled.mail_id, record_id=handled.record_id)
         else:
-            _log.info("handled", mail_id=mail.mail_id, record_id=record_id)
-            self._progress.handled(record_id)
+            # The kind of error only: its words may hold words of the mail.
+            kind = type(handled.failed.__cause__).__name__
+            _log.error("parked", mail_id=handled.mail_id, stage=handled.failed.stage, error=kind)
+        self._progress.handled(handled.record_id)
 
     def _send(self, account: Account) -> None:
         while not self._stopping.is_set():

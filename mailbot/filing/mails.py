@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict, fields
 from datetime import datetime
 from hashlib import sha256
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
-from mailbot.filing.schema import inserted_id, mail, mailbox_cursor, record, sighting
+from mailbot.filing.schema import mail, mailbox_cursor, record, sighting
 from mailbot.model import Cursor, Location, ParkedMail, RawMail, StoredMail
+
+#: the columns that say where a mail was seen
+_PLACE = tuple(field.name for field in fields(Location))
 
 
 class Mails:
@@ -53,57 +57,58 @@ class Mails:
         Returns:
             How many were new.
         """
-        new = 0
-        for raw in arrived:
-            digest = sha256(raw.octets).hexdigest()
-            mail_id = self._connection.scalar(select(mail.c.id).where(mail.c.sha256 == digest))
-            if mail_id is None:
-                mail_id = inserted_id(
-                    self._connection,
-                    insert(mail).values(
-                        sha256=digest,
-                        octets=raw.octets,
-                        internal_date=raw.internal_date,
-                        account=raw.location.account,
-                        in_junk=raw.in_junk,
-                        partial=raw.partial,
-                        archive=archive_before is not None and raw.internal_date < archive_before,
-                        fetched_at=now,
-                        state="new",
-                    ),
-                )
-                new += 1
-            self._see(raw.location, mail_id)
-        return new
+        by_digest = {sha256(raw.octets).hexdigest(): raw for raw in reversed(arrived)}
+        known = set(self._connection.scalars(select(mail.c.sha256).where(mail.c.sha256.in_(by_digest))))
+        new = [
+            {
+                "sha256": digest,
+                "octets": raw.octets,
+                "size_octets": len(raw.octets),
+                "internal_date": raw.internal_date,
+                "account": raw.location.account,
+                "in_junk": raw.in_junk,
+                "partial": raw.partial,
+                "archive": archive_before is not None and raw.internal_date < archive_before,
+                "fetched_at": now,
+                "state": "new",
+            }
+            for digest, raw in reversed(by_digest.items())
+            if digest not in known
+        ]
+        if new:
+            self._connection.execute(insert(mail), new)
+        rows = self._connection.execute(select(mail.c.sha256, mail.c.id).where(mail.c.sha256.in_(by_digest)))
+        ids: dict[str, int] = dict(rows.all())
+        self._see({raw.location: ids[sha256(raw.octets).hexdigest()] for raw in arrived})
+        return len(new)
 
-    def _see(self, location: Location, mail_id: int) -> None:
-        where = {
-            "account": location.account,
-            "mailbox": location.mailbox,
-            "uid_validity": location.uid_validity,
-            "uid": location.uid,
-        }
+    def _see(self, places: dict[Location, int]) -> None:
         # A server restored from a backup gives a UID out twice: the place then holds the later mail.
-        changed = self._connection.execute(update(sighting).filter_by(**where).values(mail_id=mail_id))
-        if not changed.rowcount:
-            self._connection.execute(insert(sighting).values(**where, mail_id=mail_id))
-
-    def pending(self, limit: int) -> tuple[StoredMail, ...]:
-        """Mail that waits to be handled, oldest first."""
-        rows = self._connection.execute(
-            select(
-                mail.c.id,
-                mail.c.octets,
-                mail.c.internal_date,
-                mail.c.in_junk,
-                mail.c.partial,
-                mail.c.account,
-                mail.c.archive,
+        columns = [asdict(location) | {"mail_id": mail_id} for location, mail_id in places.items()]
+        where = [sighting.c[name] == bindparam(f"at_{name}") for name in _PLACE]
+        if columns:
+            self._connection.execute(
+                delete(sighting).where(*where), [{f"at_{name}": row[name] for name in _PLACE} for row in columns]
             )
-            .where(mail.c.state == "new")
-            .order_by(mail.c.id)
-            .limit(limit)
+            self._connection.execute(insert(sighting), columns)
+
+    def pending(self, limit: int, octets: int) -> tuple[StoredMail, ...]:
+        """Mail that waits to be handled, oldest first.
+
+        Args:
+            limit: how many at most.
+            octets: how much at most, all together; one mail comes however large it is.
+        """
+        waiting = self._connection.execute(
+            select(mail.c.id, mail.c.size_octets).where(mail.c.state == "new").order_by(mail.c.id).limit(limit)
         )
+        chosen: list[int] = []
+        for mail_id, size in waiting.all():
+            octets -= size
+            if chosen and octets < 0:
+                break
+            chosen.append(mail_id)
+        rows = self._connection.execute(select(mail).where(mail.c.id.in_(chosen)).order_by(mail.c.id))
         return tuple(
             StoredMail(
                 mail_id=row.id,

@@ -92,6 +92,7 @@ mail = Table(
     Column("id", _Id, primary_key=True, autoincrement=True),
     _column("sha256", String(64)),
     _column("octets", LargeBinary),
+    _column("size_octets", Integer),
     _column("internal_date", UtcDateTime),
     _column("account", String(100)),
     _column("in_junk", Boolean),

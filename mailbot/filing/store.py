@@ -21,6 +21,7 @@ class Transaction:
     """One transaction, as the rows it can read and write."""
 
     def __init__(self, connection: Connection, campaign: Campaign) -> None:
+        self._connection = connection
         #: raw mail, where it was seen, how far each mailbox was read
         self.mails = Mails(connection)
         #: filed mail with its contributions
@@ -29,6 +30,10 @@ class Transaction:
         self.outbox = OutboxRows(connection, campaign)
         #: digests and notices
         self.journal = Journal(connection)
+
+    def savepoint(self) -> AbstractContextManager[object]:
+        """A part of the transaction that is undone alone when its block raises."""
+        return self._connection.begin_nested()
 
 
 class Store:

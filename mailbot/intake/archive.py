@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import mailbox
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 #: what a Maildir is made of (https://cr.yp.to/proto/maildir.html)
 _MAILDIR_PARTS = ("cur", "new")
+#: what stands between two mails of an mbox, as RFC 4155 and its variants write it; a sentence may begin with "From " too
+_FROM_LINE = re.compile(rb"From \S.* [A-Z][a-z]{2},? [A-Z][a-z]{2} +\d{1,2} \d{1,2}:\d{2}")
+#: a line of a mail that began with "From " before an mbox took it in (mboxrd and mboxo)
+_ESCAPED = re.compile(rb">+From ")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileMail:
     """One mail in a file, or why it could not be had."""
 
-    #: the file's path; with "#n" (from 1) behind it in an mbox
+    #: the file's path, or "-"; with "#n" (from 1) behind it in an mbox
     path: str
     #: RFC 5322 octets; None when they could not be read
     octets: bytes | None
@@ -29,51 +33,68 @@ def mails_in(path: str, standard_input: BinaryIO) -> Iterator[FileMail]:
 
     Args:
         path: a .eml file, an mbox, a Maildir, a folder with .eml files at any depth, or "-".
-        standard_input: read when `path` is "-".
+        standard_input: one mail or an mbox, read when `path` is "-".
 
     Yields:
         The mails; what cannot be read comes with its error, and the rest goes on.
     """
     if path == "-":
-        yield FileMail(path=path, octets=standard_input.read())
+        yield from _in_stream(path, standard_input)
         return
-    place = Path(path)
     try:
-        if place.is_dir():
-            yield from _in_folder(place)
-        else:
-            yield from _in_file(place)
+        files = _files_in(Path(path)) if Path(path).is_dir() else [Path(path)]
     except OSError as problem:
-        yield FileMail(path=path, octets=None, error=f"cannot be read: {problem.strerror or problem}")
+        yield _unreadable(path, problem)
+        return
+    if files is None:
+        yield FileMail(path=path, octets=None, error="holds no .eml file and is no Maildir")
+    for file in files or ():
+        yield from _in_file(file)
 
 
-def _in_folder(folder: Path) -> Iterator[FileMail]:
-    maildir = all((folder / part).is_dir() for part in _MAILDIR_PARTS)
-    found = (
-        sorted(file for part in _MAILDIR_PARTS for file in (folder / part).iterdir() if file.is_file())
-        if maildir
-        else sorted(file for file in folder.rglob("*") if file.suffix.lower() == ".eml" and file.is_file())
-    )
-    if not found and not maildir:
-        yield FileMail(path=str(folder), octets=None, error="holds no .eml file and is no Maildir")
-    for file in found:
-        try:
-            yield FileMail(path=str(file), octets=file.read_bytes())
-        except OSError as problem:
-            yield FileMail(path=str(file), octets=None, error=f"cannot be read: {problem.strerror or problem}")
+def _files_in(folder: Path) -> list[Path] | None:
+    """The files that hold one mail each; None when the folder is none of ours."""
+    if all((folder / part).is_dir() for part in _MAILDIR_PARTS):
+        inside = (file for part in _MAILDIR_PARTS for file in (folder / part).iterdir())
+        return sorted(file for file in inside if not file.name.startswith(".") and not file.is_dir())
+    # A link that leads nowhere is no folder either: reading it tells why.
+    return sorted(file for file in folder.rglob("*") if file.suffix.lower() == ".eml" and not file.is_dir()) or None
 
 
 def _in_file(file: Path) -> Iterator[FileMail]:
-    with file.open("rb") as opened:
-        is_mbox = opened.read(5) == b"From "
-        if not is_mbox:
-            opened.seek(0)
-            yield FileMail(path=str(file), octets=opened.read())
-            return
-    box = mailbox.mbox(file, create=False)
     try:
-        for number, key in enumerate(box.iterkeys(), start=1):
-            # The line "From " that an mbox puts before each mail is not part of it.
-            yield FileMail(path=f"{file}#{number}", octets=box.get_bytes(key))
-    finally:
-        box.close()
+        with file.open("rb") as opened:
+            yield from _in_stream(str(file), opened)
+    except OSError as problem:
+        yield _unreadable(str(file), problem)
+
+
+def _in_stream(path: str, opened: BinaryIO) -> Iterator[FileMail]:
+    first = opened.readline()
+    # Some programs put the line of an mbox before a single mail, too; reading knows it.
+    if path.lower().endswith(".eml") or not first.startswith(b"From "):
+        yield FileMail(path=path, octets=first + opened.read())
+        return
+    for number, octets in enumerate(_split(opened), start=1):
+        yield FileMail(path=f"{path}#{number}", octets=octets)
+
+
+def _split(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """The mails of an mbox from behind its first line, one in memory at a time."""
+    mail: list[bytes] = []
+    for line in lines:
+        if _FROM_LINE.match(line):
+            yield _joined(mail)
+            mail = []
+        else:
+            mail.append(line[1:] if _ESCAPED.match(line) else line)
+    yield _joined(mail)
+
+
+def _joined(lines: list[bytes]) -> bytes:
+    # An mbox puts an empty line behind each mail; it is not part of it.
+    return b"".join(lines[:-1] if lines and not lines[-1].strip(b"\r\n") else lines)
+
+
+def _unreadable(path: str, problem: OSError) -> FileMail:
+    return FileMail(path=path, octets=None, error=f"cannot be read: {problem.strerror or problem}")

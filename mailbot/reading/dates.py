@@ -26,8 +26,8 @@ _MONTHS = (
 _NUMBER_OF = {name: number for number, names in enumerate(_MONTHS, 1) for name in names}
 #: every spelling, longest first, so that "sept" wins over "sep"
 _MONTH = "(?:" + "|".join(sorted(_NUMBER_OF, key=len, reverse=True)) + r")\b\.?"
-_FULL_MONTH = r"(?:January|February|April|June|July|August|September|October|November|December)"
-_ENGLISH_MONTH = rf"(?:{_FULL_MONTH}|March|May|(?:Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept?|Oct|Nov|Dec)\b\.?)"
+_FULL_MONTH = r"(?:january|february|april|june|july|august|september|october|november|december)"
+_ENGLISH_MONTH = rf"(?:{_FULL_MONTH}|march|may|(?:jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec)\b\.?)"
 _DAY = r"(?:0?[1-9]|[12]\d|3[01])(?:st|nd|rd|th)?"
 _WEEKDAY = r"(?:mon|tues?|wed(?:nes)?|thu(?:rs)?|fri|sat(?:ur)?|sun)(?:day)?"
 _PERIOD = r"(?:year|month|week|term|spring|summer|autumn|winter)"
@@ -43,9 +43,9 @@ _NUMERIC = (
 _MONTHLY = (
     rf"(?P<us_month>{_ENGLISH_MONTH})\s(?P<us_day>{_DAY})(?:,?\s(?P<us_year>(?:19|20)\d\d)\b"
     r"|(?![\d:]|\s?(?:am|pm|people|places|days|weeks|months|hours)\b))"
-    rf"|{_FULL_MONTH}\s(?:to|until|till|-|\u2013)\s(?:{_FULL_MONTH}|March|May)\b"
+    rf"|{_FULL_MONTH}\s(?:to|until|till|-|\u2013)\s(?:{_FULL_MONTH}|march|may)\b"
     rf"|(?:{_FULL_MONTH}|(?:(?<=\bin )|(?<=\bby )|(?<=\bfrom )|(?<=\bof )|(?<=\buntil )|(?<=\btill )"
-    r"|(?<=\bnext )|(?<=\bthis )|(?<=\bsince )|(?<=\bour ))(?:March|May))(?:\s20\d\d)?\b"
+    r"|(?<=\bnext )|(?<=\bthis )|(?<=\bsince )|(?<=\bour ))(?:march|may))(?:\s20\d\d)?\b"
 )
 #: what begins with another word
 _WORDED = (
@@ -53,15 +53,14 @@ _WORDED = (
     rf"|(?:beginning|start|end|middle|mid|(?:first|second|third|last)\sweek|early|late)(?:\sof)?(?:\sthe)?\s"
     rf"(?:{_MONTH}(?:\s20\d\d)?|{_PERIOD}|half[- ]term|new\syear|financial\syear|quarter)\b"
     rf"|(?:first|second|third|fourth|last)\s{_WEEKDAY}\s(?:of|in)\s(?:the\smonth|{_MONTH})"
-    r"|(?:Easter|Christmas|Whitsun|Michaelmas|Ramadan|Eid|Diwali|Vaisakhi|Hanukkah|Passover|Pentecost|Halloween"
-    r"|Bonfire\sNight|Boxing\sDay|New\sYear(?:['\u2019]s\s(?:Day|Eve))?)\b"
+    r"|(?:easter|christmas|whitsun|michaelmas|ramadan|eid|diwali|vaisakhi|hanukkah|passover|pentecost|halloween"
+    r"|bonfire\snight|boxing\sday|new\syear(?:['\u2019]s\s(?:day|eve))?)\b"
     rf"|(?:next|the\s(?:new|following|coming))\s{_PERIOD}\b|half[- ]term\b|launch\s(?:week|month)\b"
     rf"|the\s{_DAY}\b(?<=[a-z])(?!\s(?:of\s)?(?:{_MONTH}|floor|birthday|anniversary|century|year|time|person|edition))"
 )
-# The looks ahead at one letter let the search pass over most words without trying every alternative.
-_DATE = re.compile(
-    rf"\b(?:(?=\d)(?:{_NUMERIC})|(?=[jfmasond])(?:{_MONTHLY})|(?=[fbsemltcwrdvhpn])(?:{_WORDED}))", re.IGNORECASE
-)
+# For text in lower case, which is searched twice as fast as letters of any case; the looks ahead at one letter
+# let the search pass over most words without trying every alternative.
+_DATE = re.compile(rf"\b(?:(?=\d)(?:{_NUMERIC})|(?=[jfmasond])(?:{_MONTHLY})|(?=[fbsemltcwrdvhpn])(?:{_WORDED}))")
 #: words before a date that put it in the past
 _BYGONE = re.compile(
     r"\b(?:last|since|back in|ago|previous|past|former|dated|founded in|started in|began in|until last)\s(?:the\s)?$",
@@ -82,7 +81,9 @@ def find(text: str, *, day_first: bool = True, sent_on: date | None = None) -> I
         ISO 8601 where day, month and year are given, otherwise the words as written. Bare weekdays and
         bare years are no dates; what the words say to be past is left out.
     """
-    for match in _DATE.finditer(text):
+    folded = text.lower()
+    # A few letters grow when they are folded; places must stay the same.
+    for match in _DATE.finditer(folded if len(folded) == len(text) else text):
         before = text[max(match.start() - 24, 0) : match.start()]
         if _BYGONE.search(before) or _BYGONE_AFTER.match(text, match.end()):
             continue
@@ -92,7 +93,7 @@ def find(text: str, *, day_first: bool = True, sent_on: date | None = None) -> I
             continue
         if full is None:
             if not match["iso"] and not match["slashed"]:
-                yield " ".join(match.group().split()).rstrip(".")
+                yield " ".join(text[match.start() : match.end()].split()).rstrip(".")
         elif sent_on is None or full >= sent_on:
             yield full.isoformat()
 

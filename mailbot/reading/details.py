@@ -21,6 +21,7 @@ _MOST_TEXT = 20_000
 #: details of one kind that are kept
 _MOST_VALUES = 20
 
+_DIGIT = re.compile(r"\d")
 _PHONE = re.compile(r"(?<![\w£$€.,/-])(?:\+|\(?\d)[\d \t().\u00a0/-]{7,20}\d(?![\w])")
 _FAX = re.compile(r"\b(?:tele)?fax|\bf:\s*$", re.IGNORECASE)
 _POSTCODE = re.compile(
@@ -68,12 +69,13 @@ def find(body: Body, *, sender: Address | None, region: str = "GB", sent_on: dat
     signed = body.signature[:_MOST_TEXT]
     # The signature is where people put how to reach them; the text comes next.
     contacts = f"{signed}\n{own}"
+    numbers = _lines_with_digits(contacts)
     return Details(
         person=names.person(own, signed, sender),
         organisation=names.organisation(own, signed, sender),
-        phone=next(_phones(contacts, region), None),
+        phone=next(_phones(numbers, region), None),
         website=next(_websites(contacts), None),
-        postcode=next((f"{out} {inward}" for out, inward in _POSTCODE.findall(contacts)), None),
+        postcode=next((f"{out} {inward}" for out, inward in _POSTCODE.findall(numbers)), None),
         amounts=_values(_amounts(own)),
         dates=_values(dates.find(own, day_first=region != "US", sent_on=sent_on)),
     )
@@ -83,14 +85,20 @@ def _values(found: Iterator[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))[:_MOST_VALUES]
 
 
+def _lines_with_digits(text: str) -> str:
+    """What numbers are searched in: most lines of most mails have none."""
+    return "\n".join(line for line in text.split("\n") if _DIGIT.search(line))
+
+
 def _amounts(text: str) -> Iterator[str]:
-    found = [(match.start(), match.group()) for match in _AMOUNT.finditer(text)]
+    """Amounts in digits, then those in words."""
+    found = [match.group() for match in _AMOUNT.finditer(_lines_with_digits(text))]
     for match in _CURRENCY_WORD.finditer(text):
         start = max(match.start() - 60, 0)
         count = _COUNT_BEFORE.search(text[start : match.start()])
         if count:
-            found.append((start + count.start(), text[start + count.start() : match.end()]))
-    return (" ".join(written.split()) for _, written in sorted(found))
+            found.append(text[start + count.start() : match.end()])
+    return (" ".join(written.split()) for written in found)
 
 
 def _phones(text: str, region: str) -> Iterator[str]:

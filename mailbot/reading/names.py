@@ -11,6 +11,11 @@ from collections.abc import Iterator
 
 from mailbot.model import Address
 
+#: characters within which people say who they are
+_OPENING = 1_500
+#: characters within which a form's fields and an organisation's name are looked for
+_LONGEST_FORM = 4_000
+
 _WORD = re.compile(r"[^\W\d_][\w'\u2019-]*")
 _ROBOT = re.compile(
     r"(?:^|[._+-])(?:no-?reply|do-?not-?reply|mailer-?daemon|postmaster|bounces?|notifications?|alerts?|robot"
@@ -144,13 +149,13 @@ def person(own_text: str, signature: str, sender: Address | None) -> str | None:
         or an organisation's, the name that the mail is signed with. None when no person is named.
     """
     shown = _tidy_name(sender.display_name) if sender else ""
-    form = _FORM_NAME.search(own_text)
+    form = _FORM_NAME.search(own_text[:_LONGEST_FORM])
     robot = _is_robot(sender)
     if robot and form:
         return _tidy_name(form["name"]) or None
     if shown and not robot and not _is_office(sender):
         return _fuller(shown, signature) or shown
-    says = _SAYS_NAME.search(own_text)
+    says = _SAYS_NAME.search(own_text[:_OPENING])
     if says:
         return _tidy_name(says["name"])
     return next(_signed_names(signature), None)
@@ -167,7 +172,7 @@ def organisation(own_text: str, signature: str, sender: Address | None) -> str |
     Returns:
         The name as written, where the signature, the text or From gives one; None in doubt.
     """
-    form = _FORM_ORGANISATION.search(own_text)
+    form = _FORM_ORGANISATION.search(own_text[:_LONGEST_FORM])
     if form:
         return None if _NO_ANSWER.fullmatch(form["org"]) else form["org"].strip()
     person_words = _folded(person(own_text, signature, sender) or "")
@@ -279,7 +284,7 @@ def _named_like_domain(text: str, domain: str) -> Iterator[tuple[str, int]]:
     """Names in the text that the domain is made of: "Brick & Bloom" at brickandbloom.example."""
     if len(domain) < 4:
         return
-    for line in text[:6000].split("\n"):
+    for line in text[:_LONGEST_FORM].split("\n"):
         words = list(_NAME_WORD.finditer(line))
         for first in range(len(words)):
             begins = words[first].group()
@@ -302,7 +307,7 @@ def _squashed(name: str) -> str:
 
 
 def _said_organisations(own_text: str) -> Iterator[tuple[str, int]]:
-    for match in _SAYS_ORG.finditer(own_text[:1500]):
+    for match in _SAYS_ORG.finditer(own_text[:_OPENING]):
         written = match["org"] or match["hail"] or match["subject"]
         name = _TRAILING.sub("", _TRAILING.sub("", written)).strip(" .,'\u2019")
         words = [word.casefold() for word in _WORD.findall(name)]

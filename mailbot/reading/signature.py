@@ -65,7 +65,7 @@ _LABEL = re.compile(
 _SPEAKS = re.compile(
     r"\b(?:i|i['\u2019](?:m|d|ll|ve)|we['\u2019](?:d|ll|ve)|you|your|yours|would|could|can|will|shall|might"
     r"|happy|glad|offer|pledge"
-    r"|promise|lend|give|please|let me|put (?:me|us))\b",
+    r"|promise|lend|give|donate|free|please|let me|put (?:me|us))\b",
     re.IGNORECASE,
 )
 #: the same, where advertising ("we offer tastings") is more likely than a contribution
@@ -82,6 +82,10 @@ _GREETING = re.compile(
     r"\W*(?:dear|hi|hello|hey|hiya|good (?:morning|afternoon|evening)|salaam|morning|afternoon|to)\b", re.IGNORECASE
 )
 _WORD = re.compile(r"[^\W\d_][\w'\u2019-]*")
+#: words that stand small within a name line
+_SMALL_WORDS = frozenset(
+    {"x", "xx", "xxx", "van", "de", "von", "der", "al", "bin", "and", "for", "the", "of", "from", "at"}
+)
 _SEPARATOR = re.compile(r"\s*[,|/·•+(\u2013—\"“]\s*|\s-\s|\s{2,}")
 
 
@@ -243,15 +247,7 @@ def _is_name_line(line: str, names: frozenset[str]) -> bool:
     whole = _WORD.findall(stripped)
     if len(whole) > 14 or (stripped.endswith((".", "!", "?")) and len(whole) > 4):
         return False
-    return (
-        all(
-            word[0].isupper()
-            or word
-            in ("x", "xx", "xxx", "van", "de", "von", "der", "al", "bin", "and", "for", "the", "of", "from", "at")
-            for word in words
-        )
-        or len(words) == 1
-    )
+    return len(words) == 1 or all(word[0].isupper() or word in _SMALL_WORDS for word in words)
 
 
 def _is_formal_block(text: list[str], names: frozenset[str]) -> bool:

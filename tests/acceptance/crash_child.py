@@ -16,7 +16,6 @@ from mailbot import cli, pipeline
 from mailbot.filing.mails import Mails
 from mailbot.filing.outbox import OutboxRows
 from mailbot.replying.smtp import SmtpSession
-from mailbot.worker import Worker
 
 
 def _die(*_: object, **__: object) -> None:
@@ -43,7 +42,7 @@ STEPS: dict[str, Callable[[], None]] = {
     # saved, and the cursor not yet moved: one transaction, so neither is there
     "before commit": lambda: _after(Mails, "save"),
     # raw mail and cursor are committed
-    "after raw commit": lambda: _before(Worker, "_handle"),
+    "after raw commit": lambda: _before(pipeline, "handle"),
     # filed and queued, in the same transaction, not yet committed
     "before filing": lambda: _after(Mails, "filed"),
     # the first mail is filed and queued, the others are not

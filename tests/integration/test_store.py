@@ -146,15 +146,15 @@ def test_saves_each_mail_once_wherever_it_is_seen(store: Store) -> None:
         assert tx.mails.save([raw(1), raw(2)], now=NOW) == 2
         assert tx.mails.save([raw(2)], now=NOW) == 0
         assert tx.mails.save([raw(9, raw(1).octets, mailbox="Junk", uid_validity=7)], now=NOW) == 0
-        assert [mail.octets for mail in tx.mails.pending(10)] == [raw(1).octets, raw(2).octets]
-        assert len(tx.mails.pending(1)) == 1
+        assert [mail.octets for mail in tx.mails.pending(10, 10_000_000)] == [raw(1).octets, raw(2).octets]
+        assert len(tx.mails.pending(1, 10_000_000)) == 1
 
 
 def test_a_uid_given_out_twice_holds_both_mails(store: Store) -> None:
     with store.write() as tx:
         tx.mails.save([raw(1, b"first")], now=NOW)
         assert tx.mails.save([raw(1, b"second")], now=NOW) == 1
-        assert len(tx.mails.pending(10)) == 2
+        assert len(tx.mails.pending(10, 10_000_000)) == 2
 
 
 def test_mail_and_cursor_are_kept_together_or_not_at_all(store: Store) -> None:
@@ -164,7 +164,7 @@ def test_mail_and_cursor_are_kept_together_or_not_at_all(store: Store) -> None:
         raise RuntimeError
     with store.write() as tx:
         assert tx.mails.cursor("a", "INBOX") is None
-        assert tx.mails.pending(1) == ()
+        assert tx.mails.pending(1, 10_000_000) == ()
         tx.mails.move_cursor(cursor(2))
         tx.mails.move_cursor(cursor(5))
     with store.read() as tx:
@@ -174,21 +174,21 @@ def test_mail_and_cursor_are_kept_together_or_not_at_all(store: Store) -> None:
 def test_old_mail_is_marked_as_archive(store: Store) -> None:
     with store.write() as tx:
         tx.mails.save([raw(1)], now=NOW, archive_before=NOW + timedelta(days=1))
-        assert [mail.archive for mail in tx.mails.pending(1)] == [True]
+        assert [mail.archive for mail in tx.mails.pending(1, 10_000_000)] == [True]
 
 
 def test_parked_mail_is_shown_and_can_be_run_again(store: Store) -> None:
     with store.write() as tx:
         tx.mails.save([raw(7)], now=NOW)
-        mail_id = tx.mails.pending(1)[0].mail_id
+        mail_id = tx.mails.pending(1, 10_000_000)[0].mail_id
         tx.mails.park(mail_id, stage="reading", error="broken", subject="s", sender="a@b.example", now=NOW)
-        assert tx.mails.pending(1) == ()
+        assert tx.mails.pending(1, 10_000_000) == ()
         parked = tx.mails.parked()
         assert [(p.stage, p.error, p.subject, p.sender, p.where) for p in parked] == [
             ("reading", "broken", "s", "a@b.example", "INBOX, UID 7")
         ]
         assert tx.mails.unpark() == 1
-        assert [mail.mail_id for mail in tx.mails.pending(1)] == [mail_id]
+        assert [mail.mail_id for mail in tx.mails.pending(1, 10_000_000)] == [mail_id]
         assert tx.mails.parked() == ()
 
 
@@ -325,7 +325,7 @@ def test_one_worker_at_a_time(store: Store, url: str) -> None:
 def test_raw_mail_stays_with_its_record(store: Store) -> None:
     with store.write() as tx:
         tx.mails.save([raw(1)], now=NOW)
-        mail_id = tx.mails.pending(1)[0].mail_id
+        mail_id = tx.mails.pending(1, 10_000_000)[0].mail_id
     record_id = file_one(store)
     with store.write() as tx:
         tx.mails.filed(mail_id, record_id)

@@ -84,6 +84,7 @@ def upgrade() -> None:
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
         sa.Column("sha256", sa.String(length=64), nullable=False),
         sa.Column("octets", sa.LargeBinary(), nullable=False),
+        sa.Column("size_octets", sa.Integer(), nullable=False),
         sa.Column("internal_date", sa.DateTime(timezone=True), nullable=False),
         sa.Column("account", sa.String(length=100), nullable=False),
         sa.Column("in_junk", sa.Boolean(), nullable=False),
