@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import signal
 import sys
 from collections.abc import Iterator
@@ -48,14 +49,12 @@ DEFAULT_CONFIG = Path("config.toml")
 
 def main() -> None:
     """Runs the command line; every known error becomes its sentence and its exit code."""
+    # A file's name may hold octets that are no text in any charset.
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
         app()
-    except ConfigError as problem:
-        for sentence in problem.problems:
-            _err.print(sentence, style="red", markup=False, highlight=False, soft_wrap=True)
-        sys.exit(2)
     except MailbotError as problem:
-        _err.print(str(problem), style="red", markup=False, highlight=False, soft_wrap=True)
+        _complain(problem)
         sys.exit(1 if isinstance(problem, TransientError | UnreadableMail) else 2)
     except BrokenPipeError:
         # The reader of our output has gone; nothing is left to say to it.
@@ -100,7 +99,7 @@ def once(config: ConfigOption = DEFAULT_CONFIG) -> None:
         worker.once()
         problems = worker.problems
     for problem in problems:
-        _err.print(str(problem), style="red", markup=False, highlight=False, soft_wrap=True)
+        _complain(problem)
     if problems:
         raise typer.Exit(1 if all(isinstance(problem, TransientError) for problem in problems) else 2)
 
@@ -146,14 +145,16 @@ def classify(
         if as_json:
             _print_json(shapes.unreadable(mail.path, error))
         else:
-            _err.print(f"{mail.path}: {error}", style="red", markup=False, highlight=False)
+            _complain(f"{mail.path}: {error}")
     if failed:
         raise typer.Exit(1)
 
 
 @app.command(name="list")
 def list_(
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many, counted from the last.")] = 50,
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", min=1, max=1_000_000, help="How many, counted from the last.")
+    ] = 50,
     aim: Annotated[str | None, typer.Option(help="Only mail with a contribution for this aim (its key).")] = None,
     message_class: Annotated[MessageClass | None, typer.Option("--class", help="Only mail of this class.")] = None,
     review: Annotated[bool, typer.Option("--review", help="Only what should be checked.")] = False,
@@ -198,7 +199,7 @@ def show(
     settings = load_config(config)
     campaign = load_campaign(settings.rules_folders)
     number = reference.upper().removeprefix(f"{campaign.reference_prefix.upper()}-")
-    if not number.isdecimal():
+    if not re.fullmatch("[0-9]{1,9}", number):
         raise ConfigError([f"{reference}: no reference; they look like {campaign.reference(42)}"])
     store = open_store(settings, campaign)
     with store.read() as tx:
@@ -208,7 +209,8 @@ def show(
         octets = tx.mails.octets_of_record(record.record_id) if raw else tx.outbox.octets_for(record.record_id)
     if raw or reply:
         if not octets:
-            raise ConfigError([f"{reference}: there is no acknowledgement: {record.acknowledgement.reason}"])
+            reason = record.reply_error or record.acknowledgement.reason
+            raise ConfigError([f"{reference}: there is no acknowledgement: {reason}"])
         sys.stdout.buffer.write(octets)
     elif as_json:
         _print_json(shapes.filed(record))
@@ -230,6 +232,8 @@ def digest(
     from mailbot.app import load_shown, open_store
 
     settings = load_config(config)
+    if html is not None and not preview:
+        raise ConfigError(["--html goes with --preview; without it the digest is sent"])
     if not preview:
         with _worker(settings) as worker:
             made = worker.digest()
@@ -242,8 +246,11 @@ def digest(
         found = digests.gather(tx, tx.journal.digest_start(), datetime.now(UTC), shown)
     text, page = digests.parts_of(digests.make(found, shown))
     if html is not None:
-        html.write_text(page, "utf-8")
-        _out.print(f"Written to {html}", highlight=False)
+        try:
+            html.write_text(page, "utf-8")
+        except OSError as problem:
+            raise ConfigError([f"--html: {html} cannot be written ({problem.strerror})"]) from None
+        _out.print(f"Written to {html}", highlight=False, markup=False)
     else:
         typer.echo(text)
 
@@ -253,21 +260,24 @@ def check(as_json: JsonOption = False, config: ConfigOption = DEFAULT_CONFIG) ->
     """Check settings, rules, templates, store and both servers; says what to do about what is wrong."""
     from mailbot import doctor, tables
 
-    red = False
+    wrong = []
     for finding in doctor.examine(config):
-        red = red or finding.light is doctor.Light.RED
+        if finding.light is doctor.Light.RED:
+            wrong.append(finding)
         if as_json:
             _print_json({"light": finding.light, "what": finding.what, "words": finding.words})
         else:
             _out.print(tables.finding(finding), soft_wrap=True)
-    if red:
-        raise typer.Exit(2)
+    if wrong:
+        raise typer.Exit(1 if all(finding.may_pass for finding in wrong) else 2)
 
 
 @app.command()
 def init(
     folder: Annotated[Path, typer.Argument(help="Where to write; made when it is not there.")] = Path(),
-    address: Annotated[str, typer.Option(prompt="Address that enterprises write to", help="...")] = "",
+    address: Annotated[
+        str, typer.Option(prompt="Address that enterprises write to", help="Answers come from here.")
+    ] = "",
     coordinator_name: Annotated[str, typer.Option(prompt="Coordinator's name", help="Who signs.")] = "",
     coordinator_address: Annotated[
         str, typer.Option(prompt="Coordinator's own address, for the digest", help="Where the digest goes.")
@@ -293,7 +303,7 @@ def init(
         ),
     )
     for path in written:
-        _out.print(f"written: {path}", highlight=False)
+        _out.print(f"written: {path}", highlight=False, markup=False)
     _out.print(
         f"Next: put the password in the environment variable MAILBOT_PASSWORD, look at {written[1]} for your aims, "
         f"then run `mailbot check -c {written[0]}` and `mailbot run -c {written[0]}`.",
@@ -339,7 +349,12 @@ def _training() -> Iterator[Any]:
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     with Progress(
-        TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=_err, transient=True
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TimeElapsedColumn(),
+        console=_err,
+        transient=True,
+        disable=not _err.is_terminal,
     ) as progress:
         tasks: dict[str, Any] = {}
 
@@ -351,8 +366,17 @@ def _training() -> Iterator[Any]:
         yield watch
 
 
+def _complain(problem: MailbotError | str) -> None:
+    from mailbot.rendering import one_line
+
+    for sentence in problem.problems if isinstance(problem, ConfigError) else (str(problem),):
+        # On one line, and without what a server or a file's name could do to the terminal.
+        _err.print(one_line(sentence), style="red", markup=False, highlight=False, soft_wrap=True)
+
+
 def _print_json(value: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+    # UTF-8 whatever the terminal has; a lone surrogate becomes "\\udc80", which is JSON for it.
+    sys.stdout.buffer.write(f"{json.dumps(value, ensure_ascii=False)}\n".encode("utf-8", "backslashreplace"))
 
 
 def _log_to_stderr(settings: Config) -> None:

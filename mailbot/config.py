@@ -21,6 +21,7 @@ from pydantic import (
     Field,
     PrivateAttr,
     ValidationError,
+    ValidationInfo,
     model_validator,
 )
 
@@ -79,7 +80,13 @@ def _since(value: object) -> object:
     return value
 
 
+def _file(value: str, info: ValidationInfo) -> str:
+    """A relative path starts at the folder of config.toml, wherever mailbot was started."""
+    return str((info.context or Path()) / Path(value).expanduser()) if value else ""
+
+
 Address = Annotated[str, AfterValidator(_address)]
+File = Annotated[str, AfterValidator(_file)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Days = Annotated[float, Field(gt=0, le=3650)]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
@@ -103,9 +110,9 @@ class _Server(_Section):
     security: Security
     username: str = ""
     password_env: str = ""
-    password_file: str = ""
+    password_file: File = ""
     password_keyring: str = ""
-    ca_file: str = ""
+    ca_file: File = ""
     timeout_s: Seconds = 30.0
 
     @model_validator(mode="before")
@@ -319,7 +326,7 @@ def load_config(path: Path) -> Config:
         )
     document, text = tomlfile.parse(path)
     try:
-        config = Config.model_validate(document)
+        config = Config.model_validate(document, context=path.resolve().parent)
     except ValidationError as problem:
         raise ConfigError(tomlfile.sentences(path, text, problem)) from None
     config._folder = path.resolve().parent
@@ -343,7 +350,7 @@ def password(server: Imap | Smtp) -> str:
         )
     if server.password_file:
         try:
-            lines = Path(server.password_file).expanduser().read_text("utf-8").splitlines()
+            lines = Path(server.password_file).read_text("utf-8-sig").splitlines()
         except (OSError, UnicodeDecodeError) as problem:
             raise ConfigError([f"password_file: cannot read {server.password_file} ({problem})"]) from None
         if lines and lines[0]:

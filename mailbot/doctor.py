@@ -10,7 +10,7 @@ from pathlib import Path
 from mailbot.app import REQUIRED_TEMPLATES, classifier_for, open_store
 from mailbot.campaign import load_campaign
 from mailbot.config import Account, Config, load_config
-from mailbot.errors import ConfigError, MailbotError
+from mailbot.errors import ConfigError, MailbotError, TransientError
 from mailbot.intake import ImapSession
 from mailbot.model import Campaign
 from mailbot.rendering import Templates
@@ -33,6 +33,8 @@ class Finding:
     what: str
     #: what was seen, and what to do when it is not green
     words: str
+    #: red, and waiting may mend it
+    may_pass: bool = False
 
 
 def examine(path: Path) -> Iterator[Finding]:
@@ -120,4 +122,5 @@ def _green(what: str, words: str) -> Finding:
 
 def _red(what: str, problem: MailbotError) -> Iterator[Finding]:
     sentences = problem.problems if isinstance(problem, ConfigError) else (str(problem),)
-    yield from (Finding(light=Light.RED, what=what, words=words) for words in sentences)
+    may_pass = isinstance(problem, TransientError)
+    yield from (Finding(light=Light.RED, what=what, words=words, may_pass=may_pass) for words in sentences)

@@ -56,18 +56,20 @@ def write_deployment(folder: Path, answers: Answers) -> tuple[Path, Path]:
             (SHIPPED / "rules" / "campaign.toml").read_text("utf-8"),
         ),
     }
+    made = []
     try:
         campaign.parent.mkdir(parents=True, exist_ok=True)
         for path, text in texts.items():
-            path.write_text(text, "utf-8")
-    except OSError as problem:
-        raise ConfigError([f"{problem.filename}: cannot be written ({problem.strerror})"]) from None
-    try:
+            with path.open("x", encoding="utf-8") as file:
+                made.append(path)
+                file.write(text)
         load_config(config)
         load_campaign([campaign.parent])
-    except ConfigError:
-        for path in texts:
+    except Exception as problem:
+        for path in made:
             path.unlink()
+        if isinstance(problem, OSError):
+            raise ConfigError([f"{problem.filename}: cannot be written ({problem.strerror})"]) from None
         raise
     return config, campaign
 

@@ -1,4 +1,7 @@
-"""Values as tables and pages in the terminal (rich). No decisions."""
+"""Values as tables and pages in the terminal (rich). No decisions.
+
+Whatever came by mail passes `one_line`: an escape sequence in a subject must not reach the terminal.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,6 @@ from collections.abc import Iterable, Sequence
 from zoneinfo import ZoneInfo
 
 from rich.console import Group, RenderableType
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -24,6 +26,7 @@ from mailbot.model import (
     Record,
 )
 from mailbot.pipeline import Understood
+from mailbot.rendering import one_line
 
 _LIGHTS = {Light.GREEN: ("green", "ok"), Light.AMBER: ("yellow", "look"), Light.RED: ("red", "wrong")}
 _STATES = {
@@ -40,7 +43,7 @@ _STATES = {
 def finding(found: Finding) -> Text:
     """One line of the doctor's report."""
     colour, word = _LIGHTS[found.light]
-    return Text.assemble((f"{word:5} ", f"bold {colour}"), (f"{found.what}: ", "bold"), found.words)
+    return Text.assemble((f"{word:5} ", f"bold {colour}"), (f"{found.what}: ", "bold"), one_line(found.words))
 
 
 def records(found: Iterable[Record], zone: ZoneInfo) -> Table:
@@ -50,9 +53,9 @@ def records(found: Iterable[Record], zone: ZoneInfo) -> Table:
         table.add_row(
             Text(record.reference),
             Text(f"{record.received_at.astimezone(zone):%d %b %H:%M}"),
-            Text(record.who),
+            _text(record.who),
             Text(str(record.message_class), style="yellow" if record.needs_review else ""),
-            Text("; ".join(_short(item) for item in record.contributions) or record.subject),
+            _text("; ".join(_short(item) for item in record.contributions) or record.subject),
             Text(reply_words(record)),
         )
     return table
@@ -109,7 +112,7 @@ def answers(found: Sequence[Record]) -> Table:
         for record in found
     )
     for (words, why), count in sorted(rows.items(), key=lambda row: (row[0][0] != "sent", -row[1], row[0])):
-        table.add_row(Text(words), str(count), Text(why))
+        table.add_row(Text(words), str(count), _text(why))
     return table
 
 
@@ -118,7 +121,11 @@ def parked(found: Iterable[ParkedMail]) -> Table:
     table = Table("Mail", "From", "Subject", "Stage", "Error", header_style="bold", title="Parked")
     for item in found:
         table.add_row(
-            item.where or str(item.mail_id), Text(item.sender), Text(item.subject), item.stage, Text(item.error)
+            _text(item.where or str(item.mail_id)),
+            _text(item.sender),
+            _text(item.subject),
+            _text(item.stage),
+            _text(item.error),
         )
     return table
 
@@ -142,7 +149,7 @@ def _aim_row(title: str, colour: str, items: Sequence[Contribution]) -> tuple[Re
     return (
         Text(title, style=colour),
         *(str(counts[kind]) for kind in ("pledge", "offer", "idea")),
-        Text(" ".join(such_as.split()), overflow="ellipsis", no_wrap=True),
+        Text(one_line(such_as), overflow="ellipsis", no_wrap=True),
     )
 
 
@@ -151,10 +158,10 @@ def _short(item: Contribution) -> str:
 
 
 def _contribution(item: Contribution) -> Group:
-    quote = Text(f"  “{' '.join(item.quote.split())}”", style="italic")
-    for evidence in item.because:
-        quote.highlight_words([evidence.text], style="underline")
-    why = Text("  because: " + ", ".join(f"{evidence.text} ({evidence.why})" for evidence in item.because), style="dim")
+    quote = Text(f"  “{one_line(item.quote)}”", style="italic")
+    because = [(one_line(evidence.text), evidence.why) for evidence in item.because]
+    quote.highlight_words([text for text, _ in because], style="underline")
+    why = Text("  because: " + ", ".join(f"{text} ({why})" for text, why in because), style="dim")
     head = Text.assemble(
         (f"{item.type}", "bold"), f" for {', '.join(item.aims) or 'no particular aim'} ({item.confidence:.0%})"
     )
@@ -177,5 +184,9 @@ def _grid(*rows: tuple[str, str]) -> Table:
     grid = Table.grid(padding=(0, 2))
     for name, value in rows:
         if value:
-            grid.add_row(f"[bold]{escape(name)}[/bold]", Text(value))
+            grid.add_row(Text(name, style="bold"), _text(value))
     return grid
+
+
+def _text(value: str) -> Text:
+    return Text(one_line(value))

@@ -20,7 +20,8 @@ def parse(path: Path) -> tuple[dict[str, Any], str]:
         ConfigError: the file cannot be read, is not UTF-8, or not TOML.
     """
     try:
-        text = path.read_text("utf-8")
+        # Some editors put a byte order mark first.
+        text = path.read_text("utf-8-sig")
         return tomllib.loads(text), text
     except tomllib.TOMLDecodeError as problem:
         raise ConfigError([f"{path}: not valid TOML: {problem}"]) from None

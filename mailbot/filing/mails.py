@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, fields
 from datetime import datetime
 from hashlib import sha256
+from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
-from mailbot.filing.schema import mail, mailbox_cursor, record, sighting
+from mailbot.filing.schema import mail, mail_octets, mailbox_cursor, record, sighting
 from mailbot.model import Cursor, Location, ParkedMail, RawMail, StoredMail
 
 #: the columns that say where a mail was seen
@@ -59,10 +60,9 @@ class Mails:
         """
         by_digest = {sha256(raw.octets).hexdigest(): raw for raw in reversed(arrived)}
         known = set(self._connection.scalars(select(mail.c.sha256).where(mail.c.sha256.in_(by_digest))))
-        new = [
+        new: list[dict[str, Any]] = [
             {
                 "sha256": digest,
-                "octets": raw.octets,
                 "size_octets": len(raw.octets),
                 "internal_date": raw.internal_date,
                 "account": raw.location.account,
@@ -79,6 +79,9 @@ class Mails:
             self._connection.execute(insert(mail), new)
         rows = self._connection.execute(select(mail.c.sha256, mail.c.id).where(mail.c.sha256.in_(by_digest)))
         ids: dict[str, int] = dict(rows.all())
+        if new:
+            kept = [{"mail_id": ids[row["sha256"]], "octets": by_digest[row["sha256"]].octets} for row in new]
+            self._connection.execute(insert(mail_octets), kept)
         self._see({raw.location: ids[sha256(raw.octets).hexdigest()] for raw in arrived})
         return len(new)
 
@@ -108,7 +111,12 @@ class Mails:
             if chosen and octets < 0:
                 break
             chosen.append(mail_id)
-        rows = self._connection.execute(select(mail).where(mail.c.id.in_(chosen)).order_by(mail.c.id))
+        rows = self._connection.execute(
+            select(mail, mail_octets.c.octets)
+            .join(mail_octets, mail_octets.c.mail_id == mail.c.id)
+            .where(mail.c.id.in_(chosen))
+            .order_by(mail.c.id)
+        )
         return tuple(
             StoredMail(
                 mail_id=row.id,
@@ -191,7 +199,8 @@ class Mails:
     def octets_of_record(self, record_id: int) -> bytes | None:
         """The raw mail behind a record; the first one that arrived."""
         return self._connection.scalar(
-            select(mail.c.octets)
+            select(mail_octets.c.octets)
+            .join(mail, mail.c.id == mail_octets.c.mail_id)
             .join(record, record.c.id == mail.c.record_id)
             .where(record.c.id == record_id)
             .order_by(mail.c.id)

@@ -85,13 +85,12 @@ mailbox_cursor = Table(
     _column("since", UtcDateTime),
 )
 
-#: every mail's octets, once, however often it was seen
+#: every mail that was fetched, once, however often it was seen
 mail = Table(
     "mail",
     metadata,
     Column("id", _Id, primary_key=True, autoincrement=True),
     _column("sha256", String(64)),
-    _column("octets", LargeBinary),
     _column("size_octets", Integer),
     _column("internal_date", UtcDateTime),
     _column("account", String(100)),
@@ -108,6 +107,14 @@ mail = Table(
     _column("parked_sender", Text, nullable=True),
     UniqueConstraint("sha256"),
     Index(None, "state", "id"),
+)
+
+#: the mails' octets, apart from `mail`, whose rows change: SQLite writes a changed row anew as a whole
+mail_octets = Table(
+    "mail_octets",
+    metadata,
+    Column("mail_id", _Id, ForeignKey("mail.id"), primary_key=True, autoincrement=False),
+    _column("octets", LargeBinary),
 )
 
 #: where a mail was seen; the same mail may lie in several places
@@ -200,7 +207,8 @@ outgoing = Table(
     UniqueConstraint("purpose"),
     Index(None, "state", "next_attempt_at"),
     Index(None, "to", "created_at"),
-    Index(None, "created_at"),
+    # the caps are counted for every mail: the index holds all that counting needs
+    Index("ix_outgoing_caps", "kind", "created_at", "state", "to_domain"),
     Index(None, "record_id"),
 )
 

@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 #: what a Maildir is made of (https://cr.yp.to/proto/maildir.html)
 _MAILDIR_PARTS = ("cur", "new")
-#: what stands between two mails of an mbox, as RFC 4155 and its variants write it; a sentence may begin with "From " too
+#: what stands between two mails of an mbox, as RFC 4155 and its variants write it; sentences begin with "From " too
 _FROM_LINE = re.compile(rb"From \S.* [A-Z][a-z]{2},? [A-Z][a-z]{2} +\d{1,2} \d{1,2}:\d{2}")
 #: a line of a mail that began with "From " before an mbox took it in (mboxrd and mboxo)
 _ESCAPED = re.compile(rb">+From ")
@@ -38,41 +38,46 @@ def mails_in(path: str, standard_input: BinaryIO) -> Iterator[FileMail]:
     Yields:
         The mails; what cannot be read comes with its error, and the rest goes on.
     """
-    if path == "-":
-        yield from _in_stream(path, standard_input)
-        return
+    place = Path(path)
     try:
-        files = _files_in(Path(path)) if Path(path).is_dir() else [Path(path)]
+        if path == "-":
+            yield from _in_stream(path, standard_input)
+        elif place.is_dir():
+            yield from _in_folder(place)
+        else:
+            # Some programs put the line of an mbox before a single mail, too; reading knows it.
+            yield from _in_file(place, one_mail=place.suffix.lower() == ".eml")
     except OSError as problem:
         yield _unreadable(path, problem)
-        return
-    if files is None:
-        yield FileMail(path=path, octets=None, error="holds no .eml file and is no Maildir")
-    for file in files or ():
-        yield from _in_file(file)
 
 
-def _files_in(folder: Path) -> list[Path] | None:
-    """The files that hold one mail each; None when the folder is none of ours."""
+def _in_folder(folder: Path) -> Iterator[FileMail]:
+    # A link that leads nowhere is no folder: reading it tells why.
     if all((folder / part).is_dir() for part in _MAILDIR_PARTS):
         inside = (file for part in _MAILDIR_PARTS for file in (folder / part).iterdir())
-        return sorted(file for file in inside if not file.name.startswith(".") and not file.is_dir())
-    # A link that leads nowhere is no folder either: reading it tells why.
-    return sorted(file for file in folder.rglob("*") if file.suffix.lower() == ".eml" and not file.is_dir()) or None
+        found = sorted(file for file in inside if not file.name.startswith(".") and not file.is_dir())
+    else:
+        found = sorted(file for file in folder.rglob("*") if file.suffix.lower() == ".eml" and not file.is_dir())
+        if not found:
+            yield FileMail(path=str(folder), octets=None, error="holds no .eml file and is no Maildir")
+    for file in found:
+        try:
+            yield from _in_file(file, one_mail=True)
+        except OSError as problem:
+            yield _unreadable(str(file), problem)
 
 
-def _in_file(file: Path) -> Iterator[FileMail]:
-    try:
-        with file.open("rb") as opened:
+def _in_file(file: Path, *, one_mail: bool) -> Iterator[FileMail]:
+    with file.open("rb") as opened:
+        if one_mail:
+            yield FileMail(path=str(file), octets=opened.read())
+        else:
             yield from _in_stream(str(file), opened)
-    except OSError as problem:
-        yield _unreadable(str(file), problem)
 
 
 def _in_stream(path: str, opened: BinaryIO) -> Iterator[FileMail]:
     first = opened.readline()
-    # Some programs put the line of an mbox before a single mail, too; reading knows it.
-    if path.lower().endswith(".eml") or not first.startswith(b"From "):
+    if not first.startswith(b"From "):
         yield FileMail(path=path, octets=first + opened.read())
         return
     for number, octets in enumerate(_split(opened), start=1):

@@ -83,7 +83,6 @@ def upgrade() -> None:
         "mail",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
         sa.Column("sha256", sa.String(length=64), nullable=False),
-        sa.Column("octets", sa.LargeBinary(), nullable=False),
         sa.Column("size_octets", sa.Integer(), nullable=False),
         sa.Column("internal_date", sa.DateTime(timezone=True), nullable=False),
         sa.Column("account", sa.String(length=100), nullable=False),
@@ -129,7 +128,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("purpose", name=op.f("uq_outgoing_purpose")),
     )
     with op.batch_alter_table("outgoing", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_outgoing_created_at"), ["created_at"], unique=False)
+        batch_op.create_index("ix_outgoing_caps", ["kind", "created_at", "state", "to_domain"], unique=False)
         batch_op.create_index(batch_op.f("ix_outgoing_record_id"), ["record_id"], unique=False)
         batch_op.create_index(
             batch_op.f("ix_outgoing_state_outgoing_next_attempt_at"), ["state", "next_attempt_at"], unique=False
@@ -157,6 +156,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("end", name=op.f("pk_digest")),
     )
     op.create_table(
+        "mail_octets",
+        sa.Column("mail_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
+        sa.Column("octets", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(["mail_id"], ["mail.id"], name=op.f("fk_mail_octets_mail_id")),
+        sa.PrimaryKeyConstraint("mail_id", name=op.f("pk_mail_octets")),
+    )
+    op.create_table(
         "sighting",
         sa.Column("account", sa.String(length=100), nullable=False),
         sa.Column("mailbox", sa.String(length=1000), nullable=False),
@@ -175,6 +181,7 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_sighting_mail_id"))
 
     op.drop_table("sighting")
+    op.drop_table("mail_octets")
     op.drop_table("digest")
     with op.batch_alter_table("contribution_aim", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_contribution_aim_aim"))
@@ -184,7 +191,7 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_outgoing_to_outgoing_created_at"))
         batch_op.drop_index(batch_op.f("ix_outgoing_state_outgoing_next_attempt_at"))
         batch_op.drop_index(batch_op.f("ix_outgoing_record_id"))
-        batch_op.drop_index(batch_op.f("ix_outgoing_created_at"))
+        batch_op.drop_index("ix_outgoing_caps")
 
     op.drop_table("outgoing")
     with op.batch_alter_table("mail", schema=None) as batch_op:
