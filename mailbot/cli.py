@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import structlog
 import typer
@@ -24,7 +24,10 @@ from rich.console import Console
 from mailbot import __version__
 from mailbot.config import Config, load_config
 from mailbot.errors import ConfigError, MailbotError, TransientError, UnreadableMail
-from mailbot.model import MessageClass
+from mailbot.model import MessageClass, OutgoingState, Record
+
+if TYPE_CHECKING:
+    from mailbot.filing import Store
 
 app = typer.Typer(
     name="mailbot",
@@ -44,6 +47,7 @@ ConfigOption = Annotated[
     typer.Option("--config", "-c", envvar="MAILBOT_CONFIG", help="The configuration file.", show_default="config.toml"),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+ReferenceArgument = Annotated[str, typer.Argument(metavar="REF", help="Such as BSEC-0042, or just 42.")]
 DEFAULT_CONFIG = Path("config.toml")
 
 
@@ -185,7 +189,7 @@ def list_(
 
 @app.command()
 def show(
-    reference: Annotated[str, typer.Argument(metavar="REF", help="Such as BSEC-0042, or just 42.")],
+    reference: ReferenceArgument,
     raw: Annotated[bool, typer.Option("--raw", help="Print the mail as it arrived.")] = False,
     reply: Annotated[bool, typer.Option("--reply", help="Print our acknowledgement as it is sent.")] = False,
     as_json: JsonOption = False,
@@ -193,19 +197,10 @@ def show(
 ) -> None:
     """Show everything about one filed mail: what was understood, and the reason of every decision."""
     from mailbot import shapes, tables
-    from mailbot.app import open_store
-    from mailbot.campaign import load_campaign
 
     settings = load_config(config)
-    campaign = load_campaign(settings.rules_folders)
-    number = reference.upper().removeprefix(f"{campaign.reference_prefix.upper()}-")
-    if not re.fullmatch("[0-9]{1,9}", number):
-        raise ConfigError([f"{reference}: no reference; they look like {campaign.reference(42)}"])
-    store = open_store(settings, campaign)
+    store, record = _find(reference, settings)
     with store.read() as tx:
-        record = tx.records.get(int(number))
-        if record is None:
-            raise ConfigError([f"{reference}: nothing is filed under it; `mailbot list` shows what is"])
         octets = tx.mails.octets_of_record(record.record_id) if raw else tx.outbox.octets_for(record.record_id)
     if raw or reply:
         if not octets:
@@ -216,6 +211,45 @@ def show(
         _print_json(shapes.filed(record))
     else:
         _out.print(tables.record(record, settings.time_zone))
+
+
+@app.command()
+def release(reference: ReferenceArgument, config: ConfigOption = DEFAULT_CONFIG) -> None:
+    """Send the acknowledgement that is held for this mail; the worker takes it at its next round."""
+    _settle(reference, config, OutgoingState.QUEUED)
+    _out.print("It will be sent.")
+
+
+@app.command()
+def drop(reference: ReferenceArgument, config: ConfigOption = DEFAULT_CONFIG) -> None:
+    """Drop the acknowledgement that is held for this mail; the mail stays filed."""
+    _settle(reference, config, OutgoingState.CANCELLED)
+    _out.print("It is dropped; nobody is answered.")
+
+
+def _find(reference: str, settings: Config) -> tuple[Store, Record]:
+    """The open store, and the record that people mean by `reference`."""
+    from mailbot.app import open_store
+    from mailbot.campaign import load_campaign
+
+    campaign = load_campaign(settings.rules_folders)
+    number = reference.upper().removeprefix(f"{campaign.reference_prefix.upper()}-")
+    if not re.fullmatch("[0-9]{1,9}", number):
+        raise ConfigError([f"{reference}: no reference; they look like {campaign.reference(42)}"])
+    store = open_store(settings, campaign)
+    with store.read() as tx:
+        record = tx.records.get(int(number))
+    if record is None:
+        raise ConfigError([f"{reference}: nothing is filed under it; `mailbot list` shows what is"])
+    return store, record
+
+
+def _settle(reference: str, config: Path, state: OutgoingState) -> None:
+    store, record = _find(reference, load_config(config))
+    with store.write() as tx:
+        if not tx.outbox.settle_held(record.record_id, state, now=datetime.now(UTC)):
+            words = record.acknowledgement.reason if record.reply_state is None else f"it is {record.reply_state}"
+            raise ConfigError([f"{record.reference}: no acknowledgement is held for it: {words}"])
 
 
 @app.command()

@@ -32,7 +32,7 @@ def write_deployment(folder: Path, answers: Answers) -> tuple[Path, Path]:
         The two files.
 
     Raises:
-        ConfigError: a file is there already, cannot be written, or an answer cannot be used; nothing is left behind.
+        ConfigError: a file is there already, cannot be written, or an answer cannot be used; no file is left behind.
     """
     config, campaign = folder / "config.toml", folder / "rules" / "campaign.toml"
     for path in (config, campaign):
@@ -70,6 +70,8 @@ def write_deployment(folder: Path, answers: Answers) -> tuple[Path, Path]:
             path.unlink()
         if isinstance(problem, OSError):
             raise ConfigError([f"{problem.filename}: cannot be written ({problem.strerror})"]) from None
+        if isinstance(problem, UnicodeEncodeError):
+            raise ConfigError([f"{problem.object[problem.start]!r} in an answer is no letter of UTF-8"]) from None
         raise
     return config, campaign
 

@@ -103,6 +103,11 @@ class OutboxRows:
     def _set(self, outgoing_id: int, **values: Any) -> None:
         self._connection.execute(update(outgoing).where(outgoing.c.id == outgoing_id).values(**values))
 
+    def settle_held(self, record_id: int, state: OutgoingState, *, now: datetime) -> bool:
+        """Lets a held acknowledgement go (QUEUED) or drops it (CANCELLED); false when none is held."""
+        held = update(outgoing).where(outgoing.c.record_id == record_id, outgoing.c.state == OutgoingState.HELD)
+        return self._connection.execute(held.values(state=state, reason="", next_attempt_at=now)).rowcount == 1
+
     def history(self, addresses: Sequence[str], *, now: datetime, look_back: timedelta) -> History:
         """What was answered before, as far as the caps ask.
 
