@@ -290,6 +290,18 @@ def digest(
 
 
 @app.command()
+def retry(config: ConfigOption = DEFAULT_CONFIG) -> None:
+    """Let parked mail be handled again at the next pass, once what it broke is mended."""
+    from mailbot.app import open_store
+    from mailbot.campaign import load_campaign
+
+    settings = load_config(config)
+    with open_store(settings, load_campaign(settings.rules_folders)).write() as tx:
+        count = tx.mails.unpark()
+    _out.print(f"{count} parked mails will be handled again.", highlight=False)
+
+
+@app.command()
 def check(as_json: JsonOption = False, config: ConfigOption = DEFAULT_CONFIG) -> None:
     """Check settings, rules, templates, store and both servers; says what to do about what is wrong."""
     from mailbot import doctor, tables

@@ -17,7 +17,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from mailbot import digests, pipeline
 from mailbot.config import Account
-from mailbot.errors import MailbotError, TransientError
+from mailbot.errors import MailbotError, MailboxMissing, SignInRefused
 from mailbot.filing import Store
 from mailbot.intake import ImapSession
 from mailbot.model import Outgoing, QueuedOutgoing
@@ -120,14 +120,15 @@ class Worker:
 
     def handle_pending(self) -> None:
         """Takes every stored mail the whole way; what breaks a stage is parked."""
-        with self._handling:
-            while not self._stopping.is_set():
+        while not self._stopping.is_set():
+            with self._handling:
                 with self._store.read() as tx:
                     mails = tx.mails.pending(_HANDLE_COUNT, _HANDLE_OCTETS)
                 if not mails:
                     return
-                for handled in pipeline.handle(mails, self._parts, self._store, now=self._now()):
-                    self._tell(handled)
+                outcomes = pipeline.handle(mails, self._parts, self._store, now=self._now())
+            for handled in outcomes:
+                self._tell(handled)
 
     def send(self) -> None:
         """Sends what is due, account by account."""
@@ -214,28 +215,37 @@ class Worker:
             self.send()
 
     def _receive(self, account: Account) -> None:
-        intake = self._config.intake
+        missing: list[MailboxMissing] = []
         with ImapSession.open(account) as session:
             for mailbox in account.mailboxes:
-                with self._store.read() as tx:
-                    cursor = tx.mails.cursor(account.name, mailbox)
-                for batch in session.receive(
-                    mailbox,
-                    cursor,
-                    since=self._since,
-                    read_older=intake.older == "file",
-                    batch_octets=intake.batch_octets,
-                    max_size_octets=intake.max_size_octets,
-                ):
-                    # Mail and cursor in one transaction: a crash before it fetches again, a crash after it has both.
-                    with self._store.write() as tx:
-                        new = tx.mails.save(batch.mails, now=self._now(), archive_before=batch.cursor.since)
-                        tx.mails.move_cursor(batch.cursor)
-                    if new:
-                        _log.info("fetched", account=account.name, mailbox=mailbox, count=new)
-                        self._progress.fetched(new)
-                    if self._stopping.is_set():
-                        return
+                try:
+                    self._receive_mailbox(session, account, mailbox)
+                except MailboxMissing as problem:
+                    missing.append(problem)  # the account's other mailboxes are read all the same
+        if missing:
+            raise missing[0]
+
+    def _receive_mailbox(self, session: ImapSession, account: Account, mailbox: str) -> None:
+        intake = self._config.intake
+        with self._store.read() as tx:
+            cursor = tx.mails.cursor(account.name, mailbox)
+        for batch in session.receive(
+            mailbox,
+            cursor,
+            since=self._since,
+            read_older=intake.older == "file",
+            batch_octets=intake.batch_octets,
+            max_size_octets=intake.max_size_octets,
+        ):
+            # Mail and cursor in one transaction: a crash before it fetches again, a crash after it has both.
+            with self._store.write() as tx:
+                new = tx.mails.save(batch.mails, now=self._now(), archive_before=batch.cursor.since)
+                tx.mails.move_cursor(batch.cursor)
+            if new:
+                _log.info("fetched", account=account.name, mailbox=mailbox, count=new)
+                self._progress.fetched(new)
+            if self._stopping.is_set():
+                return
 
     def _tell(self, handled: pipeline.Handled) -> None:
         if handled.failed is None:
@@ -282,11 +292,14 @@ class Worker:
 
     def _wait_after(self, key: str, problem: MailbotError) -> float:
         failures = self._trouble[key].failures + 1 if key in self._trouble else 1
-        if isinstance(problem, TransientError):
-            wait_s = min(_FIRST_WAIT_S * 2.0 ** min(failures - 1, 20), _LONGEST_WAIT_S)
-            wait_s *= random.uniform(0.8, 1.2)  # noqa: S311 - jitter, not a secret
-        else:
-            wait_s = AFTER_REFUSAL.total_seconds()
+        match problem:
+            case SignInRefused():
+                wait_s = AFTER_REFUSAL.total_seconds()
+            case MailboxMissing():
+                wait_s = 0.0  # the others are there, and to be polled as ever
+            case _:
+                wait_s = min(_FIRST_WAIT_S * 2.0 ** min(failures - 1, 20), _LONGEST_WAIT_S)
+                wait_s *= random.uniform(0.8, 1.2)  # noqa: S311 - jitter, not a secret
         self._trouble[key] = _Trouble(problem=problem, failures=failures, until=self._now() + timedelta(seconds=wait_s))
         return wait_s
 

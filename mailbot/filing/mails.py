@@ -15,6 +15,12 @@ from mailbot.model import Cursor, Location, ParkedMail, RawMail, StoredMail
 
 #: the columns that say where a mail was seen
 _PLACE = tuple(field.name for field in fields(Location))
+# What every mail needs is built once: SQLAlchemy takes five times as long to build a statement as to run it.
+_FILED = (
+    update(mail)
+    .where(mail.c.id == bindparam("mail_id"))
+    .values(state="filed", record_id=bindparam("filed_as"), stage=None, error=None, parked_at=None)
+)
 
 
 class Mails:
@@ -136,11 +142,7 @@ class Mails:
 
     def filed(self, mail_id: int, record_id: int | None) -> None:
         """The mail was filed as `record_id`, or is another copy of it; None for a digest of our own."""
-        self._connection.execute(
-            update(mail)
-            .where(mail.c.id == mail_id)
-            .values(state="filed", record_id=record_id, stage=None, error=None, parked_at=None)
-        )
+        self._connection.execute(_FILED, {"mail_id": mail_id, "filed_as": record_id})
 
     def park(self, mail_id: int, *, stage: str, error: str, subject: str, sender: str, now: datetime) -> None:
         """Sets a mail aside that broke `stage`; it is kept, shown, and can be run again."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, func, insert, select, update
 
 from mailbot.filing.schema import inserted_id, outgoing, record
 from mailbot.model import (
@@ -24,6 +24,28 @@ from mailbot.model import (
 #: states in which a mail of ours has reached its recipient, or is about to
 _ON_ITS_WAY = (OutgoingState.QUEUED, OutgoingState.SENDING, OutgoingState.SENT, OutgoingState.DEFERRED)
 
+# What every mail needs is built once: SQLAlchemy takes five times as long to build a statement as to run it.
+_ACKNOWLEDGED = (
+    outgoing.c.kind == OutgoingKind.ACKNOWLEDGEMENT,
+    outgoing.c.state.in_(_ON_ITS_WAY),
+    outgoing.c.created_at > bindparam("since"),
+)
+_TO_ADDRESSES = (
+    select(outgoing.c.created_at, outgoing.c.template, record.c.thread)
+    .join(record, record.c.id == outgoing.c.record_id)
+    .where(*_ACKNOWLEDGED, outgoing.c.to.in_(bindparam("addresses", expanding=True)))
+    .order_by(outgoing.c.id)
+)
+_COUNTS = select(
+    func.count().filter(outgoing.c.to_domain.in_(bindparam("domains", expanding=True))).label("to_domain"),
+    func.count().label("to_all"),
+).where(*_ACKNOWLEDGED)
+_FOR_PURPOSE = select(outgoing.c.id).where(outgoing.c.purpose == bindparam("purpose"))
+_DIGEST = select(outgoing.c.id).where(
+    outgoing.c.message_id == bindparam("message_id"), outgoing.c.kind == OutgoingKind.DIGEST
+)
+_INSERT = insert(outgoing)
+
 
 class OutboxRows:
     """Rows of `outgoing` in one transaction."""
@@ -38,31 +60,31 @@ class OutboxRows:
         A purpose is served once: a second mail for the same purpose is not taken, and the first one's
         number comes back.
         """
-        existing: int | None = self._connection.scalar(select(outgoing.c.id).filter_by(purpose=mail.purpose))
+        existing: int | None = self._connection.scalar(_FOR_PURPOSE, {"purpose": mail.purpose})
         if existing is not None:
             return existing
-        row_id: int = inserted_id(
+        return inserted_id(
             self._connection,
-            insert(outgoing).values(
-                purpose=mail.purpose,
-                kind=mail.kind,
-                record_id=record_id,
-                state=mail.state,
-                message_id=mail.message_id,
-                account=mail.account,
-                envelope_from=mail.envelope_from,
-                to=mail.to.lower(),
-                to_domain=mail.to.rpartition("@")[2].lower(),
-                octets=mail.octets,
-                template=mail.template,
-                reason=mail.reason,
-                attempts=0,
-                created_at=now,
-                next_attempt_at=now,
-                ended_at=now if mail.state == OutgoingState.FAILED else None,
-            ),
+            _INSERT,
+            {
+                "purpose": mail.purpose,
+                "kind": mail.kind,
+                "record_id": record_id,
+                "state": mail.state,
+                "message_id": mail.message_id,
+                "account": mail.account,
+                "envelope_from": mail.envelope_from,
+                "to": mail.to.lower(),
+                "to_domain": mail.to.rpartition("@")[2].lower(),
+                "octets": mail.octets,
+                "template": mail.template,
+                "reason": mail.reason,
+                "attempts": 0,
+                "created_at": now,
+                "next_attempt_at": now,
+                "ended_at": now if mail.state == OutgoingState.FAILED else None,
+            },
         )
-        return row_id
 
     def due(self, now: datetime, limit: int, *, account: str) -> tuple[QueuedOutgoing, ...]:
         """What the account's server is to send now, oldest first."""
@@ -117,23 +139,16 @@ class OutboxRows:
             look_back: how far the caps for one address reach.
         """
         wanted = [address.lower() for address in addresses]
-        domains = {address.rpartition("@")[2] for address in wanted}
-        acknowledgements = (outgoing.c.kind == OutgoingKind.ACKNOWLEDGEMENT) & outgoing.c.state.in_(_ON_ITS_WAY)
-        hour = acknowledgements & (outgoing.c.created_at > now - timedelta(hours=1))
-        count = select(func.count()).select_from(outgoing)
-        past = self._connection.execute(
-            select(outgoing.c.created_at, outgoing.c.template, record.c.thread)
-            .join(record, record.c.id == outgoing.c.record_id)
-            .where(acknowledgements, outgoing.c.to.in_(wanted), outgoing.c.created_at > now - look_back)
-            .order_by(outgoing.c.id)
-        )
+        domains = [address.rpartition("@")[2] for address in wanted]
+        past = self._connection.execute(_TO_ADDRESSES, {"addresses": wanted, "since": now - look_back})
+        counts = self._connection.execute(_COUNTS, {"domains": domains, "since": now - timedelta(hours=1)}).one()
         return History(
             to_address=tuple(
                 PastReply(at=row.created_at, template=Template(row.template), thread=frozenset(row.thread))
                 for row in past
             ),
-            to_domain_in_hour=self._connection.scalar(count.where(hour, outgoing.c.to_domain.in_(domains))) or 0,
-            to_all_in_hour=self._connection.scalar(count.where(hour)) or 0,
+            to_domain_in_hour=counts.to_domain,
+            to_all_in_hour=counts.to_all,
         )
 
     def failures(self, since: datetime, until: datetime) -> tuple[FailedReply, ...]:
@@ -159,8 +174,7 @@ class OutboxRows:
 
     def is_digest(self, message_id: str) -> bool:
         """Whether this is a digest of ours, come back into a mailbox that is polled."""
-        found = select(outgoing.c.id).filter_by(message_id=message_id, kind=OutgoingKind.DIGEST)
-        return self._connection.scalar(found) is not None
+        return self._connection.scalar(_DIGEST, {"message_id": message_id}) is not None
 
     def latest_digest(self) -> Outgoing | None:
         """The last digest that was made."""

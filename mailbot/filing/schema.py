@@ -231,8 +231,13 @@ notice = Table(
 )
 
 
-def inserted_id(connection: Connection, statement: Insert) -> int:
-    """Inserts one row and returns its number."""
-    key = connection.execute(statement).inserted_primary_key
+def inserted_id(connection: Connection, statement: Insert, values: dict[str, Any]) -> int:
+    """Inserts one row and returns its number.
+
+    Args:
+        statement: without values, so that it is compiled once and not again for every row.
+        values: by column.
+    """
+    key = connection.execute(statement, values).inserted_primary_key
     assert key is not None  # noqa: S101 - every table this is used on numbers its rows
     return int(key[0])

@@ -19,7 +19,6 @@ import pytest
 
 from mailbot.app import default_cache
 from mailbot.classifying.evaluate import mail_octets
-from mailbot.config import SHIPPED
 from mailbot.demo.servers import SmtpSink
 from mailbot.model import MessageClass, OutgoingState
 from tests.acceptance.commands import mailbot
@@ -179,11 +178,11 @@ def test_classify_with_a_configuration_knows_its_addresses(tmp_path: Path) -> No
 
 
 def test_classify_for_people(tmp_path: Path) -> None:
-    escape = wrote(subject="A room\x1b]0;owned\x07", body="We can give you [bold]our hall[/bold] every Friday evening.")
+    escape = wrote(subject="A room\x1b]0;owned\x07", body="We can give you our hall [red] on Fridays, free of charge.")
     (tmp_path / "hall.eml").write_bytes(escape)
     done = mailbot("classify", tmp_path / "hall.eml", tmp_path / "missing.eml")
     assert done.code == 1
-    for words in ("A room", "hall.eml", "contribution", "[bold]our hall[/bold]", "Amina Yusuf", "amina@haven.example"):
+    for words in ("A room", "hall.eml", "contribution", "our hall [red] on", "Amina Yusuf", "amina@haven.example"):
         assert words in done.out
     assert "\x1b" not in done.out + done.err
     assert done.err == f"{tmp_path / 'missing.eml'}: cannot be read: No such file or directory\n"
@@ -489,6 +488,7 @@ def test_run_works_until_it_is_told_to_stop(
         ("list", "List filed mail"),
         ("show", "one filed mail"),
         ("digest", "preview changes nothing"),
+        ("retry", "parked mail"),
         ("check", "what to do about what is wrong"),
         ("init", "Write config.toml"),
         ("demo", "made-up mailbox"),
@@ -524,7 +524,3 @@ def test_wrong_arguments_end_with_2(arguments: tuple[str, ...]) -> None:
     done = mailbot(*arguments)
     assert (done.code, done.out) == (2, "")
     assert "Usage" in done.err
-
-
-def test_the_example_of_the_configuration_is_shipped() -> None:
-    assert (SHIPPED / "config.example.toml").is_file()

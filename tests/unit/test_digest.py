@@ -176,7 +176,7 @@ def test_please_check_comes_first_and_names_every_cause() -> None:
     assert check.count("550 5.1.1") == 1
     assert "BSEC-0004" not in check
     assert text.index("Please check") < text.index("Aims at a glance") < text.index("BSEC-0004")
-    assert "goes out when you answer “BSEC-0001 send”" in both(digest)[0]
+    assert "goes out with “mailbot release BSEC-0001”" in both(digest)[0]
     assert "goes out" not in both(make_digest(doubtful))[0]
     assert "5 to check" in read(laid_out(digest))["Subject"]
 
