@@ -13,6 +13,7 @@ from mailbot.errors import ConfigError
 from mailbot.filing import Store
 from mailbot.model import Campaign
 from mailbot.pipeline import Parts, Shown
+from mailbot.rehearsal import rehearse
 from mailbot.rendering import Templates
 from mailbot.replying import compose
 from mailbot.reviewing import digest
@@ -32,9 +33,14 @@ def load_shown(config: Config) -> Shown:
     """
     campaign = load_campaign(config.rules_folders)
     templates = Templates(config.template_folders)
-    if problems := templates.check(REQUIRED_TEMPLATES):
+    if problems := template_problems(campaign, templates):
         raise ConfigError(problems)
     return Shown(config=config, campaign=campaign, templates=templates)
+
+
+def template_problems(campaign: Campaign, templates: Templates) -> tuple[str, ...]:
+    """What is wrong with the templates, with file and line; those that load are tried out on an example."""
+    return templates.check(REQUIRED_TEMPLATES) or rehearse(campaign, templates)
 
 
 def load_parts(config: Config, watch: Watch | None = None) -> Parts:

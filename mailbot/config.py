@@ -337,8 +337,21 @@ def password(server: Imap | Smtp) -> str:
     """The password of `server`, from where the configuration says it is.
 
     Raises:
-        ConfigError: the variable is not set, the file cannot be read, the keyring holds no such entry.
+        ConfigError: the variable is not set, the file cannot be read, the keyring holds no such entry, or the
+            password has letters that LOGIN cannot carry (RFC 3501 section 6.2.3).
     """
+    found = _password(server)
+    if not found.isascii():
+        raise ConfigError(
+            [
+                f"the password of {server.username} at {server.host} has letters beyond ASCII, "
+                "on which servers disagree; choose another"
+            ]
+        )
+    return found
+
+
+def _password(server: Imap | Smtp) -> str:
     if server.password_env:
         if value := os.environ.get(server.password_env):
             return value

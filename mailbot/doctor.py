@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from mailbot.app import REQUIRED_TEMPLATES, classifier_for, open_store
+from mailbot.app import classifier_for, open_store, template_problems
 from mailbot.campaign import load_campaign
 from mailbot.config import Account, Config, load_config
 from mailbot.errors import ConfigError, MailbotError, TransientError
@@ -65,10 +65,10 @@ def _files(config: Config) -> Iterator[Finding]:
         yield from _red("campaign", problem)
         return
     yield _green("campaign", f"{campaign.name}, {len(campaign.aims)} aims, from {config.rules_folders[0]}")
-    templates = Templates(config.template_folders).check(REQUIRED_TEMPLATES)
-    yield from (Finding(light=Light.RED, what="templates", words=problem) for problem in templates)
-    if not templates:
-        yield _green("templates", f"all load, from {config.template_folders[0]}")
+    problems = template_problems(campaign, Templates(config.template_folders))
+    yield from (Finding(light=Light.RED, what="templates", words=problem) for problem in problems)
+    if not problems:
+        yield _green("templates", f"all can be filled, from {config.template_folders[0]}")
     try:
         classifier = classifier_for(config, campaign)
     except MailbotError as problem:
@@ -83,7 +83,7 @@ def _store(config: Config, campaign: Campaign) -> str:
     store = open_store(config, campaign)
     try:
         with store.read() as tx:
-            return f"{config.store.url}, {tx.records.count()} mails filed, {len(tx.mails.parked())} parked"
+            return f"{store.where}, {tx.records.count()} mails filed, {len(tx.mails.parked())} parked"
     finally:
         store.close()
 

@@ -141,6 +141,15 @@ class RawMail:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Landmark:
+    """The last mail that was read, as the server described it: another mail under its UID means that UIDs lie."""
+
+    uid: int
+    size_octets: int
+    internal_date: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Cursor:
     """How far a mailbox has been read."""
 
@@ -151,6 +160,8 @@ class Cursor:
     next_uid: int
     #: mail that the server received before this is older than our work here
     since: datetime
+    #: None as long as no mail was read
+    landmark: Landmark | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -137,8 +137,7 @@ def _file_or_park(
     try:
         if isinstance(found, StageFailed):
             raise found
-        with tx.savepoint():
-            return Handled(mail_id=mail.mail_id, record_id=file(mail, found, parts, tx, now=now))
+        return Handled(mail_id=mail.mail_id, record_id=file(mail, found, parts, tx, now=now))
     except StageFailed as failed:
         sender = failed.message.from_address if failed.message else None
         tx.mails.park(
@@ -164,13 +163,14 @@ def file(mail: StoredMail, found: Understood, parts: Parts, tx: Transaction, *, 
         TransientError: the store is not to be had at present.
     """
     message, classification = found.message, found.classification
-    with _stage("filing", message):
+    with _stage("filing", message), tx.savepoint():
         known = tx.records.find(message.message_id, message.content_hash)
         if known is not None or tx.outbox.is_digest(message.message_id):
             tx.mails.filed(mail.mail_id, known)
             return known
         history = tx.outbox.history(_answerable(message), now=now, look_back=parts.policy.look_back)
-        acknowledgement = _for_old(mail, decide(found, parts.policy, history, now=now), parts.shown.config, now)
+        answer = decide(found, parts.policy, history, now=now)
+        acknowledgement = _for_old(mail, message.date, answer, parts.shown.config, now)
         number = tx.records.next_number()
         record_id = tx.records.file(
             number,
@@ -207,13 +207,16 @@ def _stage(name: str, message: Message | None = None) -> Iterator[None]:
         raise StageFailed(name, message) from problem
 
 
-def _for_old(mail: StoredMail, acknowledgement: Acknowledgement, config: Config, now: datetime) -> Acknowledgement:
+def _for_old(
+    mail: StoredMail, written_at: datetime | None, acknowledgement: Acknowledgement, config: Config, now: datetime
+) -> Acknowledgement:
     """An answer that comes too late astonishes: it is held, and never given to mail from an archive."""
     if acknowledgement.decision is Decision.NEVER:
         return acknowledgement
     if mail.archive:
         return Acknowledgement(decision=Decision.NEVER, guard=None, reason="no reply: archive", to=None, template=None)
-    age = now - mail.internal_date
+    # A mailbox restored from a backup may give every mail the day of its return: its own Date then tells.
+    age = now - min(mail.internal_date, written_at or mail.internal_date)
     if acknowledgement.decision is Decision.SEND and age > timedelta(days=config.acknowledge.max_age_days):
         reason = f"arrived {age.days} days ago, which is too late to answer unasked"
         return replace(acknowledgement, decision=Decision.HOLD, reason=reason)

@@ -12,14 +12,16 @@ import re
 import textwrap
 import traceback
 import unicodedata
+from binascii import b2a_qp
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from email.header import Header
 from email.headerregistry import BaseHeader, HeaderRegistry
 from email.message import EmailMessage, Message
 from email.policy import SMTP, Policy
-from email.utils import formataddr
+from email.utils import format_datetime, formataddr
 from pathlib import Path
+from typing import ClassVar, Literal
 
 import css_inline
 from jinja2 import FileSystemLoader, StrictUndefined, TemplateNotFound, TemplateSyntaxError, meta
@@ -148,6 +150,10 @@ def _lay_out(text: str) -> str:
     """Wraps long lines under their own indent and keeps at most one blank line."""
     lines = []
     for line in text.splitlines():
+        if len(line) <= _TEXT_COLUMNS and line.isprintable():
+            # What most lines are; textwrap takes long over lines that need no wrapping.
+            lines.append(line.rstrip())
+            continue
         indent = _LIST_ITEM.match(line)
         hanging = " " * (indent.end() if indent else 0)
         wrapped = textwrap.wrap(
@@ -164,8 +170,12 @@ def one_line(text: str, limit: int = _MAX_CHARACTERS) -> str:
         text: anything.
         limit: characters of the result at most; what is longer ends in "…" after a whole word.
     """
+    text = text[: 2 * _MAX_CHARACTERS]
+    if text.isprintable():
+        # Then it has none of the characters that are looked for below, one by one.
+        return _shorten(" ".join(text.split()), limit)
     kept = []
-    for character in text[: 2 * _MAX_CHARACTERS]:
+    for character in text:
         category = unicodedata.category(character)
         if category == "Cc" or character.isspace():
             kept.append(" ")
@@ -215,15 +225,14 @@ def _shorten(text: str, limit: int) -> str:
     return (words if len(words) > limit // 2 else head).rstrip(" ,;:-") + "…"
 
 
-class _Verbatim(BaseHeader):
-    """A header of msg-ids or one address, written as it stands, one msg-id a line.
+class _Words(BaseHeader):
+    """A header of words, folded; an encoded word that a stranger spelt out stays the letters that it is.
 
-    The standard library encodes a msg-id that is longer than a line as an encoded word, which RFC 2047
-    section 5 forbids and which tears threads apart; and it decodes an encoded word that stands in a
-    display name, line end and all, which adds a header.
+    The standard library decodes it, so that a link or a line end could hide in it, and starts a long
+    subject on the second line, which some mail programs show as a space before it.
     """
 
-    max_count = 1
+    max_count: ClassVar[Literal[1] | None] = None
 
     @classmethod
     def parse(cls, value: str, found: dict[str, object]) -> None:
@@ -231,27 +240,52 @@ class _Verbatim(BaseHeader):
         found["parse_tree"] = None
 
     def fold(self, *, policy: Policy[Message[str, str]]) -> str:
-        return f"{self.name}: {str(self).replace('> <', f'>{policy.linesep} <')}{policy.linesep}"
-
-
-class _Subject(_Verbatim):
-    """A subject in which an encoded word that a stranger spelt out stays the letters that it is.
-
-    The standard library decodes it, so that a link or a line end could hide in it, and starts a long
-    subject on the second line, which some mail programs show as a space before it.
-    """
-
-    def fold(self, *, policy: Policy[Message[str, str]]) -> str:
-        charset = "us-ascii" if self.isascii() and "=?" not in self else "utf-8"
-        folded = Header(str(self), charset, header_name=self.name).encode(linesep=policy.linesep)
+        folded = str(self)
+        plain = folded.isascii() and "=?" not in folded
+        if not plain or len(self.name) + len(folded) > 76:
+            charset = "us-ascii" if plain else "utf-8"
+            folded = Header(folded, charset, header_name=self.name).encode(linesep=policy.linesep)
         return f"{self.name}: {folded}{policy.linesep}"
 
 
-_HEADERS = HeaderRegistry()
-_HEADERS.map_to_type("subject", _Subject)
-for _name in ("from", "to", "message-id", "in-reply-to", "references"):
-    _HEADERS.map_to_type(_name, _Verbatim)
-_POLICY = SMTP.clone(header_factory=_HEADERS)
+class _WordsOnce(_Words):
+    """A header of words that a mail has once."""
+
+    max_count: ClassVar[Literal[1] | None] = 1
+
+
+class _Verbatim(_WordsOnce):
+    """A header of msg-ids or one address, written as it stands, one msg-id a line.
+
+    The standard library encodes a msg-id that is longer than a line as an encoded word, which RFC 2047
+    section 5 forbids and which tears threads apart; and it decodes an encoded word that stands in a
+    display name, line end and all, which adds a header.
+    """
+
+    def fold(self, *, policy: Policy[Message[str, str]]) -> str:
+        return f"{self.name}: {str(self).replace('> <', f'>{policy.linesep} <')}{policy.linesep}"
+
+
+class _Headers(HeaderRegistry):
+    """The class of each header, made once; the standard library's registry makes a class for every header it writes."""
+
+    def __init__(self) -> None:
+        # typeshed asks for a value_parser, which only the standard library's own headers call.
+        super().__init__(default_class=_Words, use_default_map=False)  # type: ignore[arg-type]
+        for name in ("date", "subject", "mime-version", "content-type", "content-transfer-encoding"):
+            self.map_to_type(name, _WordsOnce)
+        for name in ("from", "to", "message-id", "in-reply-to", "references"):
+            self.map_to_type(name, _Verbatim)
+        self._made: dict[type, type] = {}
+
+    def __getitem__(self, name: str) -> type:
+        kind = self.registry.get(name.lower(), self.default_class)
+        if kind not in self._made:
+            self._made[kind] = super().__getitem__(name)
+        return self._made[kind]
+
+
+_POLICY = SMTP.clone(header_factory=_Headers())
 
 
 def _author(address: Address) -> str:
@@ -295,14 +329,30 @@ def build_mail(
     if any(len(each) > 320 or not _ADDR_SPEC.fullmatch(each) for each in (to, sender.addr_spec)):
         raise PermanentError("The address to answer to, or our own, is not one that mail can be sent to.")
     mail = EmailMessage(_POLICY if (to + sender.addr_spec).isascii() else _POLICY.clone(utf8=True))
-    mail["Date"] = date
-    fields = [("From", _author(sender)), ("To", f"<{to}>"), ("Subject", subject), ("Message-ID", message_id), *headers]
-    for name, value in fields:
+    # "=_" cannot occur in quoted-printable, so no text can end its part early (RFC 2045 section 6.7).
+    boundary = "=_" + hashlib.sha256(message_id.encode()).hexdigest()[:32]
+    for name, value in (
+        ("Date", format_datetime(date)),
+        ("From", _author(sender)),
+        ("To", f"<{to}>"),
+        ("Subject", subject),
+        ("Message-ID", message_id),
+        *headers,
+        ("MIME-Version", "1.0"),
+        ("Content-Type", f'multipart/alternative; boundary="{boundary}"'),
+    ):
         if _CONTROL.search(value):
             raise ValueError(f"control character in the header {name}")
         mail[name] = value
-    mail.set_content(text, cte="quoted-printable")
-    # "=_" cannot occur in quoted-printable, so no text can end its part early (RFC 2045 section 6.7).
-    mail.make_alternative(boundary="=_" + hashlib.sha256(message_id.encode()).hexdigest()[:32])
-    mail.add_alternative(html, subtype="html", cte="quoted-printable")
+    mail.attach(_text_part("plain", text))
+    mail.attach(_text_part("html", html))
     return mail
+
+
+def _text_part(subtype: str, text: str) -> EmailMessage:
+    part = EmailMessage(_POLICY)
+    part["Content-Type"] = f'text/{subtype}; charset="utf-8"'
+    part["Content-Transfer-Encoding"] = "quoted-printable"
+    octets = b"\n".join(text.encode().splitlines()) + b"\n"
+    part.set_payload(b2a_qp(octets, istext=True).decode("ascii"))
+    return part

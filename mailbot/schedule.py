@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from apscheduler.triggers.cron import CronTrigger
@@ -31,8 +31,9 @@ def cron_trigger(expression: str, zone: ZoneInfo) -> CronTrigger:
 def latest_fire(trigger: CronTrigger, after: datetime, until: datetime) -> datetime | None:
     """The last time later than `after` and not later than `until` at which `trigger` fires; None when there is none."""
     latest = None
-    at = max(after, until - _LONGEST_LOOK_BACK) + timedelta(microseconds=1)
+    # In UTC: an hour that the clocks repeat in autumn is two hours there, and arithmetic cannot fall back into it.
+    at = max(after, until - _LONGEST_LOOK_BACK).astimezone(UTC) + timedelta(microseconds=1)
     while (fire := trigger.get_next_fire_time(None, at)) is not None and fire <= until:
         latest = fire
-        at = fire + timedelta(microseconds=1)
+        at = fire.astimezone(UTC) + timedelta(microseconds=1)
     return latest

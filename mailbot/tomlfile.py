@@ -57,7 +57,9 @@ def _words(error: Any) -> str:
             return str(error["ctx"]["error"])
         case _:
             given = error["input"]
-            shown = f", not {given!r}" if isinstance(given, str | int | float) else ""
+            # Not the store's URL: it may hold a password.
+            tell = isinstance(given, str | int | float) and "url" not in error["loc"]
+            shown = f", not {given!r}" if tell else ""
             return f"{error['msg'][0].lower()}{error['msg'][1:]}{shown}"
 
 

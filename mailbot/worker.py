@@ -38,6 +38,8 @@ _HANDLE_OCTETS = 8_000_000
 _SEND_COUNT = 100
 #: how often the outbox is looked into when nothing new was put there
 _SEND_INTERVAL_S = 5
+#: how often to see whether a digest is due that was not made at its time
+_DIGEST_INTERVAL_S = 300
 
 
 class Progress(Protocol):
@@ -107,10 +109,13 @@ class Worker:
         self._sending = threading.Lock()
         self._trouble: dict[str, _Trouble] = {}
         self._fine: set[str] = set()
-        self._since = self._start_of_work()
         with store.write() as tx:
-            if taken := tx.outbox.take_up():
-                _log.info("taking up what was being sent", count=taken)
+            self._since = self._start_of_work(tx.journal.created_at())
+            # An account that is no longer configured has no trouble any more.
+            tx.journal.keep_notices(
+                {"store", "digest"}
+                | {f"{protocol}:{account.name}" for account in self._config.account for protocol in ("imap", "smtp")}
+            )
 
     # --- jobs ---
 
@@ -133,6 +138,10 @@ class Worker:
     def send(self) -> None:
         """Sends what is due, account by account."""
         with self._sending:
+            # Nobody else sends from this store: what is in `sending` now was left there by a worker that died, or
+            # by an outcome that could not be written down. Its Message-ID stays the same.
+            if not self._guarded("store", self._take_up):
+                return
             for account in self._config.account:
                 if self._left_alone(f"smtp:{account.name}"):
                     continue
@@ -186,8 +195,8 @@ class Worker:
             )
         scheduler.add_job(self.send, "interval", seconds=_SEND_INTERVAL_S, id="send", next_run_time=self._now())
         scheduler.add_job(self._digest_and_send, cron_trigger(self._config.digest.cron, self._config.time_zone))
-        # A digest that fell due while nothing ran is made now.
-        scheduler.add_job(self._digest_and_send, next_run_time=self._now())
+        # Made now: a digest that fell due while nothing ran; and soon: one that could not be made at its time.
+        scheduler.add_job(self._digest_and_send, "interval", seconds=_DIGEST_INTERVAL_S, next_run_time=self._now())
         scheduler.start()
         try:
             self._stopping.wait()
@@ -205,6 +214,12 @@ class Worker:
             self.receive(account)
         self._guarded("store", self.handle_pending)
         self.send()
+
+    def _take_up(self) -> None:
+        with self._store.write() as tx:
+            taken = tx.outbox.take_up()
+        if taken:
+            _log.info("taking up what was being sent", count=taken)
 
     def _left_alone(self, key: str) -> bool:
         trouble = self._trouble.get(key)
@@ -275,7 +290,10 @@ class Worker:
         """Runs a job; what it cannot do becomes a notice that the coordinator sees, and a wait. True when done."""
         try:
             job()
-        except MailbotError as problem:
+        except Exception as caught:
+            problem = caught if isinstance(caught, MailbotError) else _Unforeseen(key, caught)
+            if problem is not caught:
+                _log.exception("a bug: please report it", job=key)
             self._fine.discard(key)
             wait_s = self._wait_after(key, problem)
             _log.warning("cannot go on", job=key, problem=str(problem), wait_s=round(wait_s))
@@ -285,9 +303,10 @@ class Worker:
         self._trouble.pop(key, None)
         if key not in self._fine:
             # The notice may be an earlier worker's.
-            self._fine.add(key)
-            with suppress(MailbotError), self._store.write() as tx:
-                tx.journal.clear(key)
+            with suppress(MailbotError):
+                with self._store.write() as tx:
+                    tx.journal.clear(key)
+                self._fine.add(key)
         return True
 
     def _wait_after(self, key: str, problem: MailbotError) -> float:
@@ -303,12 +322,19 @@ class Worker:
         self._trouble[key] = _Trouble(problem=problem, failures=failures, until=self._now() + timedelta(seconds=wait_s))
         return wait_s
 
-    def _start_of_work(self) -> datetime:
+    def _start_of_work(self, created_at: datetime) -> datetime:
         """Midnight of the day from which mail is read, for a mailbox that was never read."""
         since = self._config.intake.since
         zone = self._config.time_zone
-        day = self._now().astimezone(zone).date() if since == "today" else since
+        day = created_at.astimezone(zone).date() if since == "today" else since
         return datetime.combine(day, time(), tzinfo=zone).astimezone(UTC)
+
+
+class _Unforeseen(MailbotError):
+    """A bug showed itself; the job is tried again, and the others go on. Its words may hold words of a mail."""
+
+    def __init__(self, job: str, problem: Exception) -> None:
+        super().__init__(f"{job}: something unforeseen happened ({type(problem).__name__}); the log has more")
 
 
 class _StoreReport:

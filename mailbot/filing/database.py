@@ -16,7 +16,7 @@ from alembic.util import CommandError
 from filelock import FileLock, Timeout
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DatabaseError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DatabaseError, DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 
 from mailbot.errors import ConfigError, StoreProblem, StoreUnavailable
 
@@ -24,6 +24,8 @@ from mailbot.errors import ConfigError, StoreProblem, StoreUnavailable
 _LOCK_WAIT_S = 30
 #: any number that no other program on the server uses: "mailbot" on a telephone's keys
 _ADVISORY_LOCK = 6245268
+#: classes of SQLSTATE that waiting may mend: connection, transaction rolled back, resources, state, intervention
+_PASSING = ("08", "40", "53", "55", "57")
 
 
 def alembic_config(connection: Connection | None = None) -> AlembicConfig:
@@ -109,7 +111,7 @@ def _migrate(engine: Engine) -> None:
 @contextmanager
 def translated(url: str) -> Iterator[None]:
     """Turns the database's exceptions into StoreUnavailable or StoreProblem."""
-    where = make_url(url).render_as_string()
+    where = shown(url)
     try:
         yield
     except (OperationalError, InterfaceError) as problem:
@@ -122,7 +124,9 @@ def translated(url: str) -> Iterator[None]:
             raise StoreProblem(f"store: {where}: {words}; create the database or correct store.url") from problem
         if "password authentication failed" in words:
             raise StoreProblem(f"store: {where} refused the sign-in ({words}); set PGPASSWORD") from problem
-        raise StoreUnavailable(f"store: {where} is not to be had at present ({words})") from problem
+        if _passes(problem):
+            raise StoreUnavailable(f"store: {where} is not to be had at present ({words})") from problem
+        raise StoreProblem(f"store: {where}: {words}") from problem
     except DatabaseError as problem:
         words = str(problem.orig).strip().replace("\n", " ")
         if "not a database" in words or "malformed" in words:
@@ -132,8 +136,24 @@ def translated(url: str) -> Iterator[None]:
         raise StoreProblem(f"store: {where}: {problem}") from problem
 
 
+def shown(url: str) -> str:
+    """The URL without its password, for people."""
+    return make_url(url).render_as_string()
+
+
+def _passes(problem: DBAPIError) -> bool:
+    """Whether waiting may help: the connection, the locks, the room; not what one statement asks for."""
+    state = getattr(problem.orig, "sqlstate", None)
+    if isinstance(state, str):
+        return state[:2] in _PASSING
+    words = str(problem.orig)
+    if isinstance(problem.orig, sqlite3.Error):
+        return any(sign in words for sign in ("locked", "busy", "full", "disk I/O"))
+    return True  # PostgreSQL's driver gives no SQLSTATE when there is no connection
+
+
 @contextmanager
-def exclusive(engine: Engine) -> Iterator[None]:
+def exclusive(engine: Engine, url: str) -> Iterator[None]:
     """Holds the store for one worker: what a dead worker left in `sending` is ours to take up again.
 
     Raises:
@@ -151,7 +171,7 @@ def exclusive(engine: Engine) -> Iterator[None]:
         finally:
             lock.release()
         return
-    with engine.connect() as connection:
+    with translated(url), engine.connect() as connection:
         connection.execution_options(isolation_level="AUTOCOMMIT")
         if not connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": _ADVISORY_LOCK}):
             raise taken

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 
 from sqlalchemy import Connection, delete, insert, select
@@ -18,7 +19,12 @@ class Journal:
     def digest_start(self) -> datetime:
         """Where the next digest begins: the end of the last one, or the store's own beginning."""
         last: datetime | None = self._connection.scalar(select(digest.c.end).order_by(digest.c.end.desc()).limit(1))
-        return last or self._connection.scalars(select(campaign_state.c.created_at)).one()
+        return last or self.created_at()
+
+    def created_at(self) -> datetime:
+        """When the store was made."""
+        made: datetime = self._connection.scalars(select(campaign_state.c.created_at)).one()
+        return made
 
     def digest_made(self, start: datetime, end: datetime, outgoing_id: int | None) -> None:
         """Remembers the period; `outgoing_id` is None when there was nothing to send."""
@@ -33,6 +39,10 @@ class Journal:
     def clear(self, key: str) -> None:
         """It works again."""
         self._connection.execute(delete(notice).filter_by(key=key))
+
+    def keep_notices(self, keys: Collection[str]) -> None:
+        """Forgets every notice but those of `keys`."""
+        self._connection.execute(delete(notice).where(notice.c.key.not_in(keys)))
 
     def notices(self) -> tuple[tuple[str, datetime], ...]:
         """What cannot be done at present, and since when."""

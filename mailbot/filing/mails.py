@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
 from mailbot.filing.schema import mail, mail_octets, mailbox_cursor, record, sighting
-from mailbot.model import Cursor, Location, ParkedMail, RawMail, StoredMail
+from mailbot.model import Cursor, Landmark, Location, ParkedMail, RawMail, StoredMail
 
 #: the columns that say where a mail was seen
 _PLACE = tuple(field.name for field in fields(Location))
@@ -40,11 +40,26 @@ class Mails:
             uid_validity=row.uid_validity,
             next_uid=row.next_uid,
             since=row.since,
+            landmark=None
+            if row.landmark_uid is None
+            else Landmark(
+                uid=row.landmark_uid,
+                size_octets=row.landmark_size_octets,
+                internal_date=row.landmark_internal_date,
+            ),
         )
 
     def move_cursor(self, cursor: Cursor) -> None:
         """Remembers how far the mailbox was read; belongs in the transaction that saves the mail before it."""
-        values = {"uid_validity": cursor.uid_validity, "next_uid": cursor.next_uid, "since": cursor.since}
+        landmark = cursor.landmark
+        values = {
+            "uid_validity": cursor.uid_validity,
+            "next_uid": cursor.next_uid,
+            "since": cursor.since,
+            "landmark_uid": landmark and landmark.uid,
+            "landmark_size_octets": landmark and landmark.size_octets,
+            "landmark_internal_date": landmark and landmark.internal_date,
+        }
         changed = self._connection.execute(
             update(mailbox_cursor).filter_by(account=cursor.account, mailbox=cursor.mailbox).values(values)
         )

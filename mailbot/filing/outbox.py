@@ -25,21 +25,19 @@ from mailbot.model import (
 _ON_ITS_WAY = (OutgoingState.QUEUED, OutgoingState.SENDING, OutgoingState.SENT, OutgoingState.DEFERRED)
 
 # What every mail needs is built once: SQLAlchemy takes five times as long to build a statement as to run it.
-_ACKNOWLEDGED = (
-    outgoing.c.kind == OutgoingKind.ACKNOWLEDGEMENT,
-    outgoing.c.state.in_(_ON_ITS_WAY),
-    outgoing.c.created_at > bindparam("since"),
-)
+_SINCE = (outgoing.c.state.in_(_ON_ITS_WAY), outgoing.c.created_at > bindparam("since"))
+# Only acknowledgements have a record: asked for by their kind too, SQLite would look through all of the week's
+# by the index for the caps instead of the few to these addresses.
 _TO_ADDRESSES = (
     select(outgoing.c.created_at, outgoing.c.template, record.c.thread)
     .join(record, record.c.id == outgoing.c.record_id)
-    .where(*_ACKNOWLEDGED, outgoing.c.to.in_(bindparam("addresses", expanding=True)))
+    .where(*_SINCE, outgoing.c.to.in_(bindparam("addresses", expanding=True)))
     .order_by(outgoing.c.id)
 )
 _COUNTS = select(
     func.count().filter(outgoing.c.to_domain.in_(bindparam("domains", expanding=True))).label("to_domain"),
     func.count().label("to_all"),
-).where(*_ACKNOWLEDGED)
+).where(*_SINCE, outgoing.c.kind == OutgoingKind.ACKNOWLEDGEMENT)
 _FOR_PURPOSE = select(outgoing.c.id).where(outgoing.c.purpose == bindparam("purpose"))
 _DIGEST = select(outgoing.c.id).where(
     outgoing.c.message_id == bindparam("message_id"), outgoing.c.kind == OutgoingKind.DIGEST
@@ -128,7 +126,9 @@ class OutboxRows:
     def settle_held(self, record_id: int, state: OutgoingState, *, now: datetime) -> bool:
         """Lets a held acknowledgement go (QUEUED) or drops it (CANCELLED); false when none is held."""
         held = update(outgoing).where(outgoing.c.record_id == record_id, outgoing.c.state == OutgoingState.HELD)
-        return self._connection.execute(held.values(state=state, reason="", next_attempt_at=now)).rowcount == 1
+        # It counts from now: for the caps, and for how long it is tried.
+        settled = held.values(state=state, reason="", created_at=now, next_attempt_at=now)
+        return self._connection.execute(settled).rowcount == 1
 
     def history(self, addresses: Sequence[str], *, now: datetime, look_back: timedelta) -> History:
         """What was answered before, as far as the caps ask.

@@ -83,6 +83,9 @@ mailbox_cursor = Table(
     _column("uid_validity", BigInteger),
     _column("next_uid", BigInteger),
     _column("since", UtcDateTime),
+    _column("landmark_uid", BigInteger, nullable=True),
+    _column("landmark_size_octets", BigInteger, nullable=True),
+    _column("landmark_internal_date", UtcDateTime, nullable=True),
 )
 
 #: every mail that was fetched, once, however often it was seen

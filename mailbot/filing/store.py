@@ -20,8 +20,9 @@ from mailbot.model import Campaign
 class Transaction:
     """One transaction, as the rows it can read and write."""
 
-    def __init__(self, connection: Connection, campaign: Campaign) -> None:
+    def __init__(self, connection: Connection, campaign: Campaign, url: str) -> None:
         self._connection = connection
+        self._url = url
         #: raw mail, where it was seen, how far each mailbox was read
         self.mails = Mails(connection)
         #: filed mail with its contributions
@@ -31,9 +32,11 @@ class Transaction:
         #: digests and notices
         self.journal = Journal(connection)
 
-    def savepoint(self) -> AbstractContextManager[object]:
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
         """A part of the transaction that is undone alone when its block raises."""
-        return self._connection.begin_nested()
+        with database.translated(self._url), self._connection.begin_nested():
+            yield
 
 
 class Store:
@@ -50,6 +53,8 @@ class Store:
 
     def __init__(self, url: str, campaign: Campaign, *, now: datetime | None = None) -> None:
         self.url = url
+        #: the URL without a password, for people
+        self.where = database.shown(url)
         self._campaign = campaign
         self._engine = database.open_engine(url)
         with database.translated(url), self._engine.begin() as connection:
@@ -62,7 +67,7 @@ class Store:
     def write(self) -> Iterator[Transaction]:
         """One transaction that sees and changes a consistent state; rolled back when the block raises."""
         with database.translated(self.url), self._engine.begin() as connection:
-            yield Transaction(connection, self._campaign)
+            yield Transaction(connection, self._campaign, self.url)
 
     @contextmanager
     def read(self) -> Iterator[Transaction]:
@@ -72,7 +77,7 @@ class Store:
             self._engine.connect().execution_options(reading=True) as connection,
             connection.begin() as transaction,
         ):
-            yield Transaction(connection, self._campaign)
+            yield Transaction(connection, self._campaign, self.url)
             transaction.rollback()
 
     def exclusive(self) -> AbstractContextManager[None]:
@@ -81,7 +86,7 @@ class Store:
         Raises:
             StoreProblem: another worker holds it.
         """
-        return database.exclusive(self._engine)
+        return database.exclusive(self._engine, self.url)
 
     def close(self) -> None:
         """Gives every connection back."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from mailbot.model import Cursor
+from mailbot.model import Cursor, Landmark
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,16 +28,17 @@ class Start(StrEnum):
     RESCAN = "rescan"
 
 
-def start_of(cursor: Cursor | None, status: MailboxStatus) -> Start:
+def start_of(cursor: Cursor | None, status: MailboxStatus, seen: Landmark | None) -> Start:
     """Where to begin.
 
     Args:
         cursor: how far the mailbox was read; None before the first time.
         status: as the server reports it now.
+        seen: the mail that lies under the landmark's UID now; None when none does.
 
     Returns:
-        RESCAN when UIDVALIDITY changed, or when UIDNEXT lies below the cursor (a server restored from a
-        backup gives the same UIDs to other mail).
+        RESCAN when UIDVALIDITY changed, when UIDNEXT lies below the cursor, or when another mail lies under the
+        last UID that was read: a server restored from a backup gives the same UIDs to other mail.
 
     Source:
         RFC 3501 section 2.3.1.1; RFC 4549 section 3.
@@ -45,5 +46,7 @@ def start_of(cursor: Cursor | None, status: MailboxStatus) -> Start:
     if cursor is None:
         return Start.FIRST
     if cursor.uid_validity != status.uid_validity or status.uid_next < cursor.next_uid:
+        return Start.RESCAN
+    if seen is not None and seen != cursor.landmark:
         return Start.RESCAN
     return Start.CURSOR

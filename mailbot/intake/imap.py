@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from imaplib import IMAP4
 
 from imapclient import IMAPClient, SocketTimeout
@@ -15,7 +15,7 @@ from mailbot import network
 from mailbot.config import Account, Imap, password
 from mailbot.errors import MailboxMissing, MailboxUnavailable, SignInRefused
 from mailbot.intake.cursor import MailboxStatus, Start, start_of
-from mailbot.model import Cursor, Location, RawMail
+from mailbot.model import Cursor, Landmark, Location, RawMail
 
 #: UIDs asked for at once, so that no answer of the server exceeds imaplib's limit on a line (1,000,000 octets)
 _UID_WINDOW = 50_000
@@ -130,7 +130,8 @@ class ImapSession:
             Batches, each with the cursor to save with it; at least one when the cursor has to move.
         """
         status = self.examine(mailbox)
-        start = start_of(cursor, status)
+        landmark = cursor.landmark if cursor is not None else None
+        start = start_of(cursor, status, self._seen_at(landmark))
         begin = cursor.since if cursor is not None else since
         leave_older = start is not Start.CURSOR and not read_older
         if start is Start.CURSOR and cursor is not None:
@@ -149,11 +150,17 @@ class ImapSession:
                 uid_validity=status.uid_validity,
                 next_uid=next_uid,
                 since=begin,
+                landmark=landmark,
             )
 
         for chunk in self._chunks(uids, batch_octets, max_size_octets):
             location = (mailbox, status.uid_validity, in_junk)
-            fetched = self._fetch(chunk, location, max_size_octets)
+            fetched = tuple(self._fetch(chunk, location, max_size_octets))
+            if fetched:
+                last = fetched[-1]
+                landmark = Landmark(
+                    uid=last.location.uid, size_octets=chunk[last.location.uid], internal_date=last.internal_date
+                )
             # Only here: an old mail that somebody moves into the mailbox later is meant to be read.
             mails = tuple(raw for raw in fetched if not leave_older or raw.internal_date >= begin)
             cursor = moved(max(chunk) + 1)
@@ -161,11 +168,25 @@ class ImapSession:
         if cursor != moved(status.uid_next):
             yield Batch(mails=(), cursor=moved(status.uid_next))
 
+    def _seen_at(self, landmark: Landmark | None) -> Landmark | None:
+        """The mail that lies under the landmark's UID now."""
+        if landmark is None:
+            return None
+        with _translated(self._account):
+            items = self._client.fetch([landmark.uid], ["RFC822.SIZE", "INTERNALDATE"]).get(landmark.uid, {})
+        if b"RFC822.SIZE" not in items or not items.get(b"INTERNALDATE"):
+            return None
+        return Landmark(
+            uid=landmark.uid,
+            size_octets=int(items[b"RFC822.SIZE"]),
+            internal_date=items[b"INTERNALDATE"].astimezone(UTC),
+        )
+
     def _first_since(self, since: datetime, status: MailboxStatus) -> int:
-        # SINCE compares days in the server's own zone: a day early is right everywhere, and what is too old is
+        # SINCE compares days in the server's own zone: a day earlier is right everywhere, and what is too old is
         # told by its INTERNALDATE afterwards.
         with _translated(self._account):
-            return min(self._client.search(["SINCE", since.date()]), default=status.uid_next)
+            return min(self._client.search(["SINCE", since.date() - timedelta(days=1)]), default=status.uid_next)
 
     def _uids(self, first: int, status: MailboxStatus) -> list[int]:
         found: list[int] = []

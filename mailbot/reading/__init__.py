@@ -50,8 +50,8 @@ def _read(octets: bytes, region: str, limits: Limits) -> Message:
         values.setdefault(name, []).append(value)
     content_hash = headers.content_hash(octets, root)
     content = parts.content_of(root, text_characters=limits.text_characters)
-    senders = headers.address_list(root, ("from",))
-    sender = senders[0] if senders else None
+    addressed, complaints = headers.addresses(root)
+    sender = next((address for header, address in addressed if header == "from"), None)
     subject = next(iter(values.get("subject", [])), "")
     taken_apart = body.take_apart(
         "\n\n".join(text.strip("\n") for text in content.texts if text.strip()),
@@ -62,7 +62,7 @@ def _read(octets: bytes, region: str, limits: Limits) -> Message:
     )
     date = next(iter(values.get("date", [])), None)
     moment = parse.date(date) if date else None
-    defects = list(dict.fromkeys((*parsed.defects, *content.defects)))
+    defects = list(dict.fromkeys((*parsed.defects, *complaints, *content.defects)))
     if date and moment is None:
         defects.append("the Date header names no moment")
     return Message(
@@ -70,8 +70,8 @@ def _read(octets: bytes, region: str, limits: Limits) -> Message:
         content_hash=content_hash,
         subject=subject,
         from_address=sender,
-        reply_to=headers.address_list(root, ("reply-to",)),
-        recipients=headers.recipients(root),
+        reply_to=tuple(address for header, address in addressed if header == "reply-to"),
+        recipients=headers.recipients(addressed),
         return_path=headers.return_path(root),
         date=moment,
         in_reply_to=next(iter(headers.references(values.get("in-reply-to", []))), None),

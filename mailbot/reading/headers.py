@@ -20,7 +20,8 @@ from mailbot.reading.bounds import from_first_field, header_end
 Field = tuple[str, str]
 
 RECIPIENT_HEADERS = ("to", "cc", "bcc", "resent-to", "resent-cc", "delivered-to", "x-original-to")
-_ADDRESS_HEADERS = frozenset({"from", "sender", "reply-to", "resent-from", *RECIPIENT_HEADERS})
+_READ_ADDRESSES = frozenset({"from", "reply-to", *RECIPIENT_HEADERS})
+_ADDRESS_HEADERS = _READ_ADDRESSES | {"sender", "resent-from"}
 #: what the sender wrote; everything else may be added or changed on the way
 _HASHED_HEADERS = ("from", "date", "subject", "message-id")
 #: RFC 5322 section 2.1.1: no line, and so no identifier, is longer
@@ -84,24 +85,34 @@ def fields(root: Part) -> tuple[Field, ...]:
     return tuple((charset.clean(name).lower(), _decoded(name.lower(), raw)) for name, raw in _raw_fields(root))
 
 
-def address_list(root: Part, names: Iterable[str]) -> tuple[Address, ...]:
-    """The addresses in every header of the given names, in the order of the mail.
+def addresses(root: Part) -> tuple[tuple[tuple[str, Address], ...], tuple[str, ...]]:
+    """The addresses of From, Reply-To and every recipient header, and what was wrong with them.
 
     Args:
         root: the part whose header is meant.
-        names: header names in lower case.
+
+    Returns:
+        (header name in lower case, address) pairs in the order of the mail, and a sentence for each defect.
     """
-    wanted = frozenset(names)
-    found: list[Address] = []
+    found: list[tuple[str, Address]] = []
+    defects: list[str] = []
     for name, raw in _raw_fields(root):
-        if name.lower() in wanted:
-            found.extend(_addresses(unfold(raw)))
-    return tuple(found)
+        header = name.lower()
+        if header in _READ_ADDRESSES:
+            inside, complaints = _addresses(unfold(raw))
+            found.extend((header, address) for address in inside)
+            defects.extend(f"the addresses of {header}: {complaint}" for complaint in complaints)
+    return tuple(found), tuple(defects)
 
 
-def recipients(root: Part) -> tuple[str, ...]:
-    """Every addr-spec that the mail was addressed or delivered to, lower case, each once."""
-    return tuple(dict.fromkeys(one.addr_spec.lower() for one in address_list(root, RECIPIENT_HEADERS)))
+def recipients(addressed: Iterable[tuple[str, Address]]) -> tuple[str, ...]:
+    """Every addr-spec that the mail was addressed or delivered to, lower case, each once.
+
+    Args:
+        addressed: as `addresses()` gives it.
+    """
+    found = (address.addr_spec.lower() for header, address in addressed if header in RECIPIENT_HEADERS)
+    return tuple(dict.fromkeys(found))
 
 
 def return_path(root: Part) -> str | None:
@@ -113,8 +124,8 @@ def return_path(root: Part) -> str | None:
     for name, raw in _raw_fields(root):
         if name.lower() == "return-path":
             value = unfold(raw)
-            found = next((address.addr_spec for address in _addresses(value)), None)
-            return found if found is not None else value.strip("<> \t")
+            found, _ = _addresses(value)
+            return found[0].addr_spec if found else value.strip("<> \t")
     return None
 
 
@@ -154,14 +165,16 @@ def content_hash(octets: bytes, root: Part) -> str:
         add or fold anew do not count.
     """
     digest = hashlib.sha256()
-    for wanted in _HASHED_HEADERS:
-        for name, raw in _raw_fields(root):
-            if name.lower() == wanted:
-                value = " ".join(_FOLD.sub("", raw).split())
-                digest.update(f"{wanted}:{value}\n".encode("utf-8", "surrogateescape"))
+    hashed = [(name.lower(), raw) for name, raw in _raw_fields(root) if name.lower() in _HASHED_HEADERS]
+    # Sorting is stable: fields of one name stay in the order of the mail.
+    for name, raw in sorted(hashed, key=lambda field: _HASHED_HEADERS.index(field[0])):
+        value = " ".join(_FOLD.sub("", raw).split())
+        digest.update(f"{name}:{value}\n".encode("utf-8", "surrogateescape"))
     octets = from_first_field(octets)
     body = octets[header_end(octets) :] if len(root) else octets
-    body = body.replace(b"\r\n", b"\n").replace(b"\r", b"\n").strip(b"\n")
+    if b"\r" in body:
+        body = body.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    body = body.strip(b"\n")
     if b">From " in body:
         body = _MBOX_FROM.sub(b"", body)
     digest.update(b"\n")
@@ -178,10 +191,13 @@ def _decoded(name: str, raw: str) -> str:
     return _FOLD.sub("", decode_words(line)).strip() if name not in _ADDRESS_HEADERS else decode_words(line)
 
 
-def _addresses(line: str) -> Iterator[Address]:
-    for name, spec in parse.addresses(line):
+def _addresses(line: str) -> tuple[list[Address], list[str]]:
+    pairs, complaints = parse.addresses(line)
+    found = []
+    for name, spec in pairs:
         local, _, domain = spec.rpartition("@")
-        yield Address(display_name=" ".join(decode_words(name).split()), addr_spec=f"{local}@{domain.lower()}")
+        found.append(Address(display_name=" ".join(decode_words(name).split()), addr_spec=f"{local}@{domain.lower()}"))
+    return found, complaints
 
 
 def _word_octets(encoding: str, text: str) -> bytes | None:

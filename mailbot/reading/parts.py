@@ -71,6 +71,7 @@ class _Walk:
         """Take one part, and all within it, into the content."""
         kind = _type(part)
         self.content.content_types.append(kind)
+        self.content.defects.extend(f"{kind}: {type(defect).__name__}: {defect.__doc__}" for defect in part.defects)
         if kind == "multipart/report":
             self.content.report_type = self.content.report_type or _parameter(part, "report-type")
         children = _children(part)

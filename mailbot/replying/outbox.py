@@ -8,7 +8,7 @@ from typing import Protocol
 
 from mailbot.config import Account
 from mailbot.errors import ConfigError, DeliveryDeferred, DeliveryRejected, SignInRefused
-from mailbot.model import QueuedOutgoing
+from mailbot.model import OutgoingKind, QueuedOutgoing
 from mailbot.replying.smtp import SmtpSession
 
 #: the first wait after a 4yz, doubled each time
@@ -92,7 +92,8 @@ def _send(mail: QueuedOutgoing, session: SmtpSession, report: Report, retry: tim
 
 def _defer(mail: QueuedOutgoing, reason: str, report: Report, retry: timedelta, now: datetime, wait: timedelta) -> None:
     next_attempt_at = now + wait
-    if next_attempt_at > mail.created_at + retry:
+    # A digest is never given up: it would be the only word of what came in.
+    if mail.outgoing.kind is not OutgoingKind.DIGEST and next_attempt_at > mail.created_at + retry:
         report.failed(mail, reason=f"given up after {retry.days} days: {reason}")
     else:
         report.deferred(mail, reason=reason, next_attempt_at=next_attempt_at)

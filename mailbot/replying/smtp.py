@@ -33,6 +33,7 @@ class SmtpSession:
         secret = password(server) if server.username else ""
         with _translated(account):
             client = _connect(account)
+            client.ehlo_or_helo_if_needed()
         try:
             if server.username:
                 with _translated(account):

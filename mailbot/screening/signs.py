@@ -153,7 +153,8 @@ def usable_address(addr_spec: str) -> bool:
     # A lone surrogate, left by undecodable bytes, can be written to no server.
     if any("\ud800" <= char <= "\udfff" for char in addr_spec):
         return False
-    return bool(_LOCAL.fullmatch(local) and _DOMAIN.fullmatch(domain))
+    # A domain without a dot is a name of somebody's own network: never ours to write to.
+    return bool(_LOCAL.fullmatch(local) and _DOMAIN.fullmatch(domain)) and ("." in domain or domain.startswith("["))
 
 
 def robot_address(addr_spec: str) -> bool:

@@ -230,14 +230,15 @@ def out_of_office(message: Message, languages: Iterable[str]) -> str | None:
         return f"Subject: {shown(message.subject)}"
     if wordings and (declared := _DECLARED.search(opening[:_ABSENCE_WITHIN])):
         return f'it says "{shown(declared[0].strip(" .!?*#"))}"'
-    if any(wording.turns.search(opening) for wording in wordings):
-        return None
     for wording in wordings:
         labelled = wording.label.match(subject) is not None
         absence = wording.absence.search(opening[:_ABSENCE_WITHIN])
+        if not labelled and not absence:
+            # Nearly every mail, in every language: the longer searches are for the few that are left.
+            continue
         signs = sum(sign.search(opening) is not None for sign in wording.signs)
         if (absence and signs >= 2) or (labelled and (absence or signs)):
-            if _talkative(opening, wordings):
+            if any(each.turns.search(opening) for each in wordings) or _talkative(opening, wordings):
                 return None
             return f'out-of-office wording: "{shown(absence[0] if absence else message.subject)}"'
     return None
@@ -286,7 +287,9 @@ def _pattern(phrases: str, before: str = r"(?<!\w)", after: str = r"(?!\w)") -> 
 
 def _folded(text: str) -> str:
     """Text without case, accents and typographers' apostrophes, spaces single, for matching only."""
-    plain = unicodedata.normalize("NFKD", text[:_READ].translate(_APOSTROPHES))
-    # By combining class, not by category: the vowel signs of Indic scripts are marks too, and are kept.
-    plain = "".join(char for char in plain if not unicodedata.combining(char)).casefold()
+    plain = text[:_READ].translate(_APOSTROPHES)
+    if not plain.isascii():
+        # By combining class, not by category: the vowel signs of Indic scripts are marks too, and are kept.
+        plain = "".join(char for char in unicodedata.normalize("NFKD", plain) if not unicodedata.combining(char))
+    plain = plain.casefold()
     return re.sub(r"\s*\n\s*", "\n", re.sub(r"[^\S\n]+", " ", plain)).strip()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -146,6 +146,20 @@ def test_a_server_set_back_reads_again(box: Box) -> None:
         account="a", mailbox="INBOX", uid_validity=cursor.uid_validity, next_uid=cursor.next_uid + 10, since=LONG_AGO
     )
     assert octets_in(receive(box, ahead)) == [mail(1)]
+
+
+def test_another_mail_under_the_last_uid_reads_again(box: Box) -> None:
+    """A restored server gave the last UID to other mail and went on beyond the cursor."""
+    for number in range(3):
+        box.append("INBOX", mail(number))
+    cursor = receive(box, None)[-1].cursor
+    assert cursor.landmark is not None
+    box.append("INBOX", mail(3))
+    assert octets_in(receive(box, cursor)) == [mail(3)]
+    lied_to = replace(cursor, landmark=replace(cursor.landmark, size_octets=9999))
+    assert octets_in(receive(box, lied_to)) == [mail(number) for number in range(4)]
+    vanished = replace(cursor, landmark=replace(cursor.landmark, uid=77))
+    assert octets_in(receive(box, vanished)) == [mail(3)]
 
 
 def test_mail_in_junk_is_known_as_such(box: Box) -> None:

@@ -39,6 +39,15 @@ def test_the_campaigns_clock_counts_in_summer_too() -> None:
     assert latest_fire(trigger, START, summer) == datetime(2026, 7, 1, 6, tzinfo=UTC)
 
 
+@pytest.mark.parametrize("expression", ["0 * * * *", "30 1 * * *", "*/20 1-2 * * *"])
+def test_the_hour_that_autumn_repeats_ends(expression: str) -> None:
+    change = datetime(2026, 10, 25, tzinfo=UTC)  # 02:00 BST becomes 01:00 GMT
+    trigger = cron_trigger(expression, LONDON)
+    for minutes in range(0, 360, 25):
+        fire = latest_fire(trigger, change, change + timedelta(minutes=minutes))
+        assert fire is None or change < fire <= change + timedelta(minutes=minutes)
+
+
 def test_nothing_is_due_twice() -> None:
     trigger = cron_trigger("0 7 * * *", LONDON)
     first = latest_fire(trigger, START, START + timedelta(days=3))

@@ -24,6 +24,9 @@ def upgrade() -> None:
         sa.Column("uid_validity", sa.BigInteger(), nullable=False),
         sa.Column("next_uid", sa.BigInteger(), nullable=False),
         sa.Column("since", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("landmark_uid", sa.BigInteger(), nullable=True),
+        sa.Column("landmark_size_octets", sa.BigInteger(), nullable=True),
+        sa.Column("landmark_internal_date", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("account", "mailbox", name=op.f("pk_mailbox_cursor")),
     )
     op.create_table(
