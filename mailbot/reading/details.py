@@ -70,9 +70,10 @@ def find(body: Body, *, sender: Address | None, region: str = "GB", sent_on: dat
     # The signature is where people put how to reach them; the text comes next.
     contacts = f"{signed}\n{own}"
     numbers = _lines_with_digits(contacts)
+    person = names.person(own, signed, sender)
     return Details(
-        person=names.person(own, signed, sender),
-        organisation=names.organisation(own, signed, sender),
+        person=person,
+        organisation=names.organisation(own, signed, sender, person),
         phone=next(_phones(numbers, region), None),
         website=next(_websites(contacts), None),
         postcode=next((f"{out} {inward}" for out, inward in _POSTCODE.findall(numbers)), None),

@@ -16,33 +16,72 @@ _DEVICE = re.compile(
     r"(?:<\S+>)?\W*",
     re.IGNORECASE,
 )
-_FOOTER = re.compile(
-    r"\b(?:is|are|may be|strictly|and|privileged|private) (?:and |or )?(?:confidential|privileged)\b"
-    r"|\bconfidentiality (?:notice|note|warning)|\bdisclaimer\b"
-    r"|\b(?:this|the) (?:e-?mail|message|communication)[^.]{0,60}\b(?:intended|meant|confidential|privileged|addressed)"
-    r"|\bintended (?:solely |only )?for the\b|\bif you (?:have received|are not|aren['\u2019]t) (?:this"
-    r"|the (?:intended|right|named))"
-    r"|\b(?:registered|incorporated) in (?:england|scotland|wales|the uk|northern ireland)\b"
-    r"|\bregistered (?:charity|company|office|society|provider|number|no|as a)\b|\b(?:company|charity"
-    r"|vat) (?:no|number|reg|registration)\b"
-    r"|\bcharity commission\b|\bregulated (?:by|for|under)\b|\bauthorised and regulated\b|\bis (?:licensed|regulated)\b"
-    r"|\btrading (?:name|style) of\b|\be-?mails? (?:is|are) not secure\b|\bnot legal advice\b"
-    r"|\bis a community benefit society\b"
-    r"|\bunsubscribe\b|\bopt[- ]out\b|\bmanage (?:your )?(?:preferences|subscription)|\bupdate (?:your )?preferences"
-    r"|\byou(?:['\u2019]re| are| have|['\u2019]ve) (?:receiv\w+|had|got|getting|on) (?:this|our"
-    r"|the) (?:\w+ ){0,3}(?:because|as|since|list|if|mailing)"
-    r"|\bto stop (?:getting|receiving)\b|\bview (?:this|it) (?:e-?mail )?(?:in|online)"
-    r"|\breply(?:ing)? (?:with )?[\"'“]?(?:stop|no\b)"
-    r"|\brather not (?:hear|receive|get)\b"
-    r"|\b(?:think|consider|care) (?:about |of |for )?the (?:planet|environment|trees)\b"
-    r"|\bbefore (?:you )?print(?:ing)?\b"
-    r"|\b(?:free of|for|from) (?:any )?viruses\b|\bliability for (?:any )?(?:virus|loss|damage)"
-    r"|\bvirus[- ](?:free|checked|scanned)"
-    r"|\bviews? (?:expressed )?in this (?:e-?mail|message)\b|\bviews expressed\b|\bcalls (?:are|may be) recorded\b"
-    r"|\bnothing (?:in this|here is)\b|\bmailing list\s*$|\bmailman/listinfo\b|\bgoogle groups?\b.*\bgroup\b"
-    r"|\bpowered by\b"
-    r"|\ball rights reserved\b|^\s*©|\bcopyright \d{4}\b|\bplay(?:ers)? must be\b",
-    re.IGNORECASE | re.MULTILINE,
+#: (words one of which must occur, the wording); each wording is looked for only where one of its words is, since
+#: looking for all of them together takes most of the time of reading a mail
+_WORDINGS = tuple(
+    (tuple(words.split(", ")), re.compile(wording, re.IGNORECASE | re.MULTILINE))
+    for words, wording in (
+        (
+            "confidential, privileged",
+            r"\b(?:is|are|may be|strictly|and|privileged|private) (?:and |or )?(?:confidential|privileged)\b"
+            r"|\bconfidentiality (?:notice|note|warning)",
+        ),
+        ("disclaimer", r"\bdisclaimer\b"),
+        (
+            "intended, meant, confidential, privileged, addressed",
+            r"\b(?:this|the) (?:e-?mail|message|communication)[^.]{0,60}"
+            r"\b(?:intended|meant|confidential|privileged|addressed)"
+            r"|\bintended (?:solely |only )?for the\b",
+        ),
+        (
+            "if you",
+            r"\bif you (?:have received|are not|aren['\u2019]t) (?:this|the (?:intended|right|named))",
+        ),
+        (
+            "registered, incorporated",
+            r"\b(?:registered|incorporated) in (?:england|scotland|wales|the uk|northern ireland)\b"
+            r"|\bregistered (?:charity|company|office|society|provider|number|no|as a)\b",
+        ),
+        ("company, charity, vat", r"\b(?:company|charity|vat) (?:no|number|reg|registration)\b|\bcharity commission\b"),
+        (
+            "regulated, licensed",
+            r"\bregulated (?:by|for|under)\b|\bauthorised and regulated\b|\bis (?:licensed|regulated)\b",
+        ),
+        ("trading", r"\btrading (?:name|style) of\b"),
+        ("not secure, not legal", r"\be-?mails? (?:is|are) not secure\b|\bnot legal advice\b"),
+        ("benefit society", r"\bis a community benefit society\b"),
+        ("unsubscribe, opt out, opt-out", r"\bunsubscribe\b|\bopt[- ]out\b"),
+        (
+            "preferences, subscription",
+            r"\bmanage (?:your )?(?:preferences|subscription)|\bupdate (?:your )?preferences",
+        ),
+        (
+            "receiv, had, got, getting, on",
+            r"\byou(?:['\u2019]re| are| have|['\u2019]ve) (?:receiv\w+|had|got|getting|on) (?:this|our"
+            r"|the) (?:\w+ ){0,3}(?:because|as|since|list|if|mailing)",
+        ),
+        ("to stop", r"\bto stop (?:getting|receiving)\b"),
+        ("view ", r"\bview (?:this|it) (?:e-?mail )?(?:in|online)"),
+        ("reply", r"\breply(?:ing)? (?:with )?[\"'“]?(?:stop|no\b)"),
+        ("rather not", r"\brather not (?:hear|receive|get)\b"),
+        (
+            "the planet, the environment, the trees",
+            r"\b(?:think|consider|care) (?:about |of |for )?the (?:planet|environment|trees)\b",
+        ),
+        ("before", r"\bbefore (?:you )?print(?:ing)?\b"),
+        (
+            "virus, liability",
+            r"\b(?:free of|for|from) (?:any )?viruses\b|\bliability for (?:any )?(?:virus|loss|damage)"
+            r"|\bvirus[- ](?:free|checked|scanned)",
+        ),
+        ("view", r"\bviews? (?:expressed )?in this (?:e-?mail|message)\b|\bviews expressed\b"),
+        ("recorded", r"\bcalls (?:are|may be) recorded\b"),
+        ("nothing", r"\bnothing (?:in this|here is)\b"),
+        ("mailing list, mailman, google", r"\bmailing list\s*$|\bmailman/listinfo\b|\bgoogle groups?\b.*\bgroup\b"),
+        ("powered by", r"\bpowered by\b"),
+        ("rights reserved, copyright, ©", r"\ball rights reserved\b|\bcopyright \d{4}\b|^\s*©"),
+        ("must be", r"\bplay(?:ers)? must be\b"),
+    )
 )
 #: words by which a footer's wording turns out to be the sender's own sentence
 _OWN_WORDS = re.compile(
@@ -68,7 +107,9 @@ def is_footer(lines: Sequence[str]) -> bool:
         return True
     if _RULE.fullmatch(text):
         return True
-    return bool(_FOOTER.search(text)) and not _OWN_WORDS.search(text)
+    folded = text.lower()
+    worded = any(any(word in folded for word in words) and wording.search(text) for words, wording in _WORDINGS)
+    return worded and not _OWN_WORDS.search(text)
 
 
 def is_device_line(line: str) -> bool:

@@ -161,13 +161,14 @@ def person(own_text: str, signature: str, sender: Address | None) -> str | None:
     return next(_signed_names(signature), None)
 
 
-def organisation(own_text: str, signature: str, sender: Address | None) -> str | None:
+def organisation(own_text: str, signature: str, sender: Address | None, person: str | None) -> str | None:
     """The organisation that the sender writes for.
 
     Args:
         own_text: the sender's own words.
         signature: the signature block.
         sender: From.
+        person: who writes, as `person()` found it.
 
     Returns:
         The name as written, where the signature, the text or From gives one; None in doubt.
@@ -175,7 +176,7 @@ def organisation(own_text: str, signature: str, sender: Address | None) -> str |
     form = _FORM_ORGANISATION.search(own_text[:_LONGEST_FORM])
     if form:
         return None if _NO_ANSWER.fullmatch(form["org"]) else form["org"].strip()
-    person_words = _folded(person(own_text, signature, sender) or "")
+    person_words = _folded(person or "")
     domain = re.sub(r"[^a-z0-9]", "", sender.domain) if sender else ""
     candidates = (
         *_signed_organisations(signature, domain),

@@ -154,7 +154,7 @@ def usable_address(addr_spec: str) -> bool:
     if any("\ud800" <= char <= "\udfff" for char in addr_spec):
         return False
     # A domain without a dot is a name of somebody's own network: never ours to write to.
-    return bool(_LOCAL.fullmatch(local) and _DOMAIN.fullmatch(domain)) and ("." in domain or domain.startswith("["))
+    return bool(_LOCAL.fullmatch(local) and _DOMAIN.fullmatch(domain)) and "." in domain
 
 
 def robot_address(addr_spec: str) -> bool:

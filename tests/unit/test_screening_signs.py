@@ -179,7 +179,7 @@ def test_people_with_names_like_robots(local: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "addr_spec", ["", "anna", "anna@", "@x.example", "a b@x.example", "a@x..example", "a\n@x.example"]
+    "addr_spec", ["", "anna", "anna@", "@x.example", "a b@x.example", "a@x..example", "a\n@x.example", "root@localhost"]
 )
 def test_an_unusable_from_is_not_answered(addr_spec: str) -> None:
     message = make_message(from_address=make_address(addr_spec))
@@ -193,9 +193,7 @@ def test_no_from_is_not_answered() -> None:
     assert screened(message).reason == "From holds no address: undisclosed-senders:;"
 
 
-@pytest.mark.parametrize(
-    "addr_spec", ["a@x.example", '"a b"@x.example', "o'brien+x@bücher.example", "a@[192.0.2.1]", "a=b@x.co.uk"]
-)
+@pytest.mark.parametrize("addr_spec", ["a@x.example", '"a b"@x.example', "o'brien+x@bücher.example", "a=b@x.co.uk"])
 def test_usable_addresses(addr_spec: str) -> None:
     assert usable_address(addr_spec)
 
