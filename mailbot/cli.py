@@ -111,7 +111,10 @@ def once(config: ConfigOption = DEFAULT_CONFIG) -> None:
 @app.command()
 def classify(
     paths: Annotated[
-        list[str], typer.Argument(metavar="PATH…", help="A .eml file, a folder of them, an mbox, a Maildir, or -.")
+        list[str],
+        typer.Argument(
+            metavar="PATH…", help="A .eml file, a folder of them, an mbox, a Maildir, or - (standard input)."
+        ),
     ],
     as_json: JsonOption = False,
     config: ConfigOption = DEFAULT_CONFIG,
@@ -291,7 +294,7 @@ def digest(
 
 @app.command()
 def retry(config: ConfigOption = DEFAULT_CONFIG) -> None:
-    """Let parked mail be handled again at the next pass, once what it broke is mended."""
+    """Let parked mail be handled again at the next pass, once the cause is mended."""
     from mailbot.app import open_store
     from mailbot.campaign import load_campaign
 
@@ -321,17 +324,39 @@ def check(as_json: JsonOption = False, config: ConfigOption = DEFAULT_CONFIG) ->
 @app.command()
 def init(
     folder: Annotated[Path, typer.Argument(help="Where to write; made when it is not there.")] = Path(),
+    *,
     address: Annotated[
-        str, typer.Option(prompt="Address that enterprises write to", help="Answers come from here.")
-    ] = "",
-    coordinator_name: Annotated[str, typer.Option(prompt="Coordinator's name", help="Who signs.")] = "",
+        str,
+        typer.Option(
+            prompt="Address that enterprises write to",
+            help="What enterprises write to; it is read, and answers come from it.",
+        ),
+    ],
+    coordinator_name: Annotated[
+        str, typer.Option(prompt="Coordinator's name", help="Who signs the answers, such as 'Sarah Crawley'.")
+    ],
     coordinator_address: Annotated[
-        str, typer.Option(prompt="Coordinator's own address, for the digest", help="Where the digest goes.")
-    ] = "",
-    imap_host: Annotated[str, typer.Option(prompt="IMAP server", help="Host name.")] = "",
-    smtp_host: Annotated[str, typer.Option(prompt="SMTP server", help="Host name.")] = "",
-    campaign: Annotated[str, typer.Option(prompt="Campaign's name", help="As people know it.")] = "",
-    prefix: Annotated[str, typer.Option(prompt="Start of references, such as BSEC", help="2 to 12 letters.")] = "",
+        str,
+        typer.Option(
+            prompt="Coordinator's own address, for the digest",
+            help="Where the digest goes; best another than --address. Mail from it is never answered.",
+        ),
+    ],
+    imap_host: Annotated[
+        str, typer.Option(prompt="IMAP server", help="Where the mail is read, such as imap.example.org.")
+    ],
+    smtp_host: Annotated[
+        str, typer.Option(prompt="SMTP server", help="Where answers are sent, such as smtp.example.org.")
+    ],
+    campaign: Annotated[
+        str, typer.Option(prompt="Campaign's name", help="As people know it; stands in every answer and digest.")
+    ],
+    prefix: Annotated[
+        str,
+        typer.Option(
+            prompt="Start of references, such as BSEC for BSEC-0042", help="2 to 12 letters or digits, such as BSEC."
+        ),
+    ],
 ) -> None:
     """Write config.toml and rules/campaign.toml for a mailbox of yours; asks for what no option gives."""
     from mailbot.setup import Answers, write_deployment
@@ -351,10 +376,15 @@ def init(
     for path in written:
         _out.print(f"written: {path}", highlight=False, markup=False)
     _out.print(
-        f"Next: put the password in the environment variable MAILBOT_PASSWORD, look at {written[1]} for your aims, "
-        f"then run `mailbot check -c {written[0]}` and `mailbot run -c {written[0]}`.",
+        f"\nNext:\n"
+        f"1. Write your aims into {written[1]}.\n"
+        f"2. Put the password into the environment variable MAILBOT_PASSWORD, or let {written[0]} name a file or the "
+        "keyring instead.\n"
+        f"3. mailbot check -c {written[0]}\n"
+        f"4. mailbot run -c {written[0]}",
         highlight=False,
         markup=False,
+        soft_wrap=True,
     )
 
 

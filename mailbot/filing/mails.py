@@ -79,7 +79,8 @@ class Mails:
         Returns:
             How many were new.
         """
-        by_digest = {sha256(raw.octets).hexdigest(): raw for raw in reversed(arrived)}
+        digests = [sha256(raw.octets).hexdigest() for raw in arrived]
+        by_digest = dict(zip(reversed(digests), reversed(arrived), strict=True))
         known = set(self._connection.scalars(select(mail.c.sha256).where(mail.c.sha256.in_(by_digest))))
         new: list[dict[str, Any]] = [
             {
@@ -103,7 +104,7 @@ class Mails:
         if new:
             kept = [{"mail_id": ids[row["sha256"]], "octets": by_digest[row["sha256"]].octets} for row in new]
             self._connection.execute(insert(mail_octets), kept)
-        self._see({raw.location: ids[sha256(raw.octets).hexdigest()] for raw in arrived})
+        self._see({raw.location: ids[digest] for raw, digest in zip(arrived, digests, strict=True)})
         return len(new)
 
     def _see(self, places: dict[Location, int]) -> None:

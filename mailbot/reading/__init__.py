@@ -3,7 +3,7 @@
 Owns MIME, charsets, the sender's own words and the details in them. Must not know aims, contributions,
 replies or the store. The way of one mail::
 
-    bounds -> parse -> headers, parts (charset, flowed, html) -> body (quotes, signature) -> details
+    runs, bounds -> parse -> headers, parts (charset, flowed, html) -> body (quotes, signature) -> details
 """
 
 from __future__ import annotations

@@ -41,9 +41,6 @@ _CONTAINER = re.compile(rb"\ncontent-type:(?:[ \t]|\r?\n[ \t])*(?:multipart|mess
 # These three run over a copy in lower case: a literal beginning lets the search skip base64 at full speed.
 _BOUNDARY = re.compile(rb"boundary\s*=\s*(?:\"([^\"\r\n]{1,200})\"|([^\s;\"]{1,200}))")
 _REPORT = b"message/delivery-status"
-_BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
-#: lines of base64 in a row, from which on they are made one
-_MANY_LINES = 100
 _FIRST_FIELD = re.compile(rb"[!-9;-~]{1,80}:")
 
 
@@ -59,7 +56,6 @@ def bounded(octets: bytes, limits: Limits) -> tuple[bytes, tuple[str, ...]]:
     """
     defects: list[str] = []
     octets = from_first_field(octets)
-    octets = _join_base64(octets)
     octets = _bound_lines(octets, limits, defects)
     octets = _bound_header(octets, limits, defects)
     octets = _bound_parts(octets, limits, defects)
@@ -78,40 +74,6 @@ def from_first_field(octets: bytes) -> bytes:
     """Drop blank lines and a byte order mark that stand before the first header field."""
     trimmed = octets.removeprefix(b"\xef\xbb\xbf").lstrip(b"\r\n")
     return trimmed if len(trimmed) < len(octets) and _FIRST_FIELD.match(trimmed) else octets
-
-
-def _join_base64(octets: bytes) -> bytes:
-    """Make the lines of each large attachment one line: base64 does not care, and parsers go line by line.
-
-    A run of lines counts as base64 when they are equally long and hold nothing but its letters, so that
-    neither a MIME boundary nor a sentence can be among them.
-    """
-    line_end = b"\r\n" if b"\r\n" in octets[:2_000] else b"\n"
-    blank_line = 2 * line_end
-    kept: list[bytes] = []
-    position = 0
-    start = octets.find(blank_line)
-    while start != -1:
-        start += len(blank_line)
-        end = _equal_lines(octets, start, line_end)
-        if end and not octets[start:end].translate(None, _BASE64 + line_end):
-            kept += (octets[position:start], octets[start:end].translate(None, line_end), line_end)
-            position = end
-        # A run is looked at once, whatever it holds: this ends in linear time.
-        start = octets.find(blank_line, (end or start) - len(line_end))
-    return b"".join((*kept, octets[position:])) if kept else octets
-
-
-def _equal_lines(octets: bytes, start: int, line_end: bytes) -> int:
-    """Where a run of many equally long lines ends that begins at `start`; 0 when none does."""
-    first = octets.find(line_end, start, start + 1_000)
-    step = first - start + len(line_end)
-    many = _MANY_LINES * step
-    # Every step-th octet is a line's end. Slices do in C what a loop over the lines would do a hundred times slower.
-    if first <= start or octets[first : first + many : step].strip(line_end[:1]) or first + many > len(octets):
-        return 0
-    ends = octets[first::step]
-    return start + step * (len(ends) - len(ends.lstrip(line_end[:1])))
 
 
 def _bound_lines(octets: bytes, limits: Limits, defects: list[str]) -> bytes:

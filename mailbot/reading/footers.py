@@ -56,7 +56,7 @@ _WORDINGS = tuple(
             r"\bmanage (?:your )?(?:preferences|subscription)|\bupdate (?:your )?preferences",
         ),
         (
-            "receiv, had, got, getting, on",
+            "you",
             r"\byou(?:['\u2019]re| are| have|['\u2019]ve) (?:receiv\w+|had|got|getting|on) (?:this|our"
             r"|the) (?:\w+ ){0,3}(?:because|as|since|list|if|mailing)",
         ),

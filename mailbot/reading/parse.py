@@ -14,13 +14,13 @@ import logging
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.feedparser import BytesFeedParser
 from email.message import Message as Part
 
 from mailparser.dates import parse_mail_date
 from mailparser.utils import get_addresses
 
 from mailbot.errors import UnreadableMail
+from mailbot.reading import runs
 from mailbot.reading.bounds import Limits, bounded
 
 
@@ -60,12 +60,11 @@ def parse(octets: bytes, limits: Limits) -> Parsed:
     """
     if not octets.strip(b"\x00\t\n\v\f\r "):
         raise UnreadableMail("the mail is empty")
-    within, cuts = bounded(octets, limits)
+    within, long_runs = runs.set_aside(octets)
+    within, cuts = bounded(within, limits)
     try:
-        # Fed at once: message_from_bytes() feeds by 8 KB, which takes many times as long where lines are long.
-        parser = BytesFeedParser()
-        parser.feed(within)
-        root = parser.close()
+        root = email.message_from_bytes(within)
+        runs.put_back(root, long_runs)
     except Exception as problem:
         # The standard library raises what it likes on hostile mail.
         raise UnreadableMail(f"no parser takes the mail ({type(problem).__name__})") from problem

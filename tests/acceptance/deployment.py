@@ -119,9 +119,10 @@ class Deployment:
         assert done.returncode == 0, done.stderr.decode()
 
     def start(self, *arguments: str) -> subprocess.Popen[bytes]:
-        """The same, left running."""
+        """The same, left running; its log goes to run.log (a pipe that nobody empties would stop it)."""
         command = [sys.executable, "-m", "mailbot", *arguments, "-c", str(self.config)]
-        return subprocess.Popen(command, stderr=subprocess.PIPE, env=_environment())
+        with (self.folder / "run.log").open("ab") as log:
+            return subprocess.Popen(command, stderr=log, env=_environment())
 
     def store(self) -> Store:
         return Store(f"sqlite:///{self.folder / 'mailbot.db'}", load_campaign([SHIPPED / "rules"]))

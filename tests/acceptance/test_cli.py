@@ -178,11 +178,18 @@ def test_classify_with_a_configuration_knows_its_addresses(tmp_path: Path) -> No
 
 
 def test_classify_for_people(tmp_path: Path) -> None:
-    escape = wrote(subject="A room\x1b]0;owned\x07", body="We can give you our hall [red] on Fridays, free of charge.")
+    escape = wrote(subject="A room [red] \x1b]0;owned\x07")
     (tmp_path / "hall.eml").write_bytes(escape)
     done = mailbot("classify", tmp_path / "hall.eml", tmp_path / "missing.eml")
     assert done.code == 1
-    for words in ("A room", "hall.eml", "contribution", "our hall [red] on", "Amina Yusuf", "amina@haven.example"):
+    for words in (
+        "A room [red]",
+        "hall.eml",
+        "contribution",
+        "hall on Friday evenings",
+        "Amina Yusuf",
+        "amina@haven.example",
+    ):
         assert words in done.out
     assert "\x1b" not in done.out + done.err
     assert done.err == f"{tmp_path / 'missing.eml'}: cannot be read: No such file or directory\n"
@@ -488,6 +495,8 @@ def test_run_works_until_it_is_told_to_stop(
         ("list", "List filed mail"),
         ("show", "one filed mail"),
         ("digest", "preview changes nothing"),
+        ("release", "held"),
+        ("drop", "held"),
         ("retry", "parked mail"),
         ("check", "what to do about what is wrong"),
         ("init", "Write config.toml"),
