@@ -474,7 +474,7 @@ def test_run_works_until_it_is_told_to_stop(
         rival = deployment.run("once")
         assert (rival.returncode, b"another mailbot" in rival.stderr) == (2, True)
         running.send_signal(signal.SIGTERM)
-        _, words = running.communicate(timeout=10)
+        _, words = running.communicate(timeout=20)
     finally:
         running.kill()
         running.communicate()
