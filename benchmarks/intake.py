@@ -24,7 +24,7 @@ from rich.table import Table
 
 from benchmarks.mails import mixed_mails
 from mailbot import pipeline
-from mailbot.app import load_parts, open_store
+from mailbot.app import load_parts, load_shown, open_store
 from mailbot.config import load_config
 from mailbot.pipeline import Parts
 from mailbot.worker import Worker
@@ -73,7 +73,7 @@ def whole(server: Dovecot, account: DovecotAccount, folder: Path, mails: int) ->
         folder, imap_port=server.port, user=account.user, password=account.password, smtp_port=1
     )
     config = load_config(deployment.config)
-    parts = load_parts(config)
+    parts = load_parts(load_shown(config))
     clock = Clock()
     pipeline.read = clock.around("reading", pipeline.read)
     pipeline.screen = clock.around("screening", pipeline.screen)
@@ -84,7 +84,7 @@ def whole(server: Dovecot, account: DovecotAccount, folder: Path, mails: int) ->
 
     parts = Parts(shown=parts.shown, policy=parts.policy, classifier=Timed())
     store = open_store(config, parts.shown.campaign)
-    worker = Worker(parts, store)
+    worker = Worker(parts.shown, store, lambda: parts)
     start = time.perf_counter()
     assert worker.receive(config.account[0]), worker.problems
     clock.spent["intake (fetch, commit)"] = time.perf_counter() - start

@@ -43,14 +43,14 @@ def template_problems(campaign: Campaign, templates: Templates) -> tuple[str, ..
     return templates.check(REQUIRED_TEMPLATES) or rehearse(campaign, templates)
 
 
-def load_parts(config: Config, watch: Watch | None = None) -> Parts:
-    """Everything that a mail meets on its way.
+def load_parts(shown: Shown, watch: Watch | None = None) -> Parts:
+    """Everything that a mail meets on its way; takes seconds, at the first start half a minute.
 
     Raises:
-        ConfigError: the campaign, its rules or its templates cannot be used; with every problem at once.
+        ConfigError: the rules cannot be used; with every problem at once.
     """
-    shown = load_shown(config)
-    return Parts(shown=shown, policy=make_policy(config), classifier=classifier_for(config, shown.campaign, watch))
+    classifier = classifier_for(shown.config, shown.campaign, watch)
+    return Parts(shown=shown, policy=make_policy(shown.config), classifier=classifier)
 
 
 def load_understanding(config: Config | None, watch: Watch | None = None) -> tuple[Policy, Classifier]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from mailbot import tomlfile
 from mailbot.errors import ConfigError
@@ -15,6 +15,12 @@ from mailbot.model import Aim, Campaign
 
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _prefix(value: str) -> str:
+    if not (2 <= len(value) <= 12 and value.isascii() and value.isalnum()):
+        raise ValueError(f"must be 2 to 12 letters or digits, not {value!r}")
+    return value
 
 
 class _AimRow(_Section):
@@ -26,7 +32,7 @@ class _AimRow(_Section):
 
 class _CampaignFile(_Section):
     name: Annotated[str, Field(min_length=1, max_length=120)]
-    reference_prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9]{2,12}$")]
+    reference_prefix: Annotated[str, AfterValidator(_prefix)]
     website: str = ""
     aims: Annotated[tuple[_AimRow, ...], Field(min_length=1, max_length=20)]
 

@@ -5,23 +5,21 @@ Exit codes: 0 done, 1 failed (waiting may help, or a file could not be read), 2 
 
 from __future__ import annotations
 
-import json
-import logging
 import os
 import re
 import signal
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import structlog
 import typer
-from rich.console import Console
 
-from mailbot import __version__
+from mailbot import __version__, console
+from mailbot.allocator import keep_memory_flat
 from mailbot.config import Config, load_config
 from mailbot.errors import ConfigError, MailbotError, TransientError, UnreadableMail
 from mailbot.model import MessageClass, OutgoingState, Record
@@ -39,8 +37,6 @@ app = typer.Typer(
     "Begin with `mailbot demo` to see it at work, or `mailbot init` to set it up on a mailbox of yours.",
     epilog="Exit codes: 0 done, 1 failed, 2 your settings or arguments need a change.",
 )
-_out = Console()
-_err = Console(stderr=True)
 
 ConfigOption = Annotated[
     Path,
@@ -58,7 +54,7 @@ def main() -> None:
     try:
         app()
     except MailbotError as problem:
-        _complain(problem)
+        console.complain(problem)
         sys.exit(1 if isinstance(problem, TransientError | UnreadableMail) else 2)
     except BrokenPipeError:
         # The reader of our output has gone; nothing is left to say to it.
@@ -103,7 +99,7 @@ def once(config: ConfigOption = DEFAULT_CONFIG) -> None:
         worker.once()
         problems = worker.problems
     for problem in problems:
-        _complain(problem)
+        console.complain(problem)
     if problems:
         raise typer.Exit(1 if all(isinstance(problem, TransientError) for problem in problems) else 2)
 
@@ -131,7 +127,7 @@ def classify(
     from mailbot.pipeline import StageFailed, decide, understand
 
     settings = load_config(config) if config.is_file() or config != DEFAULT_CONFIG else None
-    with _training() as watch:
+    with console.progress_bar() as watch:
         policy, classifier = load_understanding(settings, watch)
     failed = False
     for mail in (mail for path in paths for mail in mails_in(path, sys.stdin.buffer)):
@@ -144,15 +140,15 @@ def classify(
                 error = f"{problem.stage}: {problem.__cause__}"
             else:
                 if as_json:
-                    _print_json(shapes.classified(mail.path, found, acknowledgement))
+                    console.print_json(shapes.classified(mail.path, found, acknowledgement))
                 else:
-                    _out.print(tables.understood(mail.path, found, acknowledgement))
+                    console.out.print(tables.understood(mail.path, found, acknowledgement))
                 continue
         failed = True
         if as_json:
-            _print_json(shapes.unreadable(mail.path, error))
+            console.print_json(shapes.unreadable(mail.path, error))
         else:
-            _complain(f"{mail.path}: {error}")
+            console.complain(f"{mail.path}: {error}")
     if failed:
         raise typer.Exit(1)
 
@@ -183,11 +179,11 @@ def list_(
         parked = tx.mails.parked()
     if as_json:
         for record in found:
-            _print_json(shapes.filed(record))
+            console.print_json(shapes.filed(record))
         return
-    _out.print(tables.records(found, settings.time_zone))
+    console.out.print(tables.records(found, settings.time_zone))
     if parked:
-        _out.print(tables.parked(parked))
+        console.out.print(tables.parked(parked))
 
 
 @app.command()
@@ -211,23 +207,23 @@ def show(
             raise ConfigError([f"{reference}: there is no acknowledgement: {reason}"])
         sys.stdout.buffer.write(octets)
     elif as_json:
-        _print_json(shapes.filed(record))
+        console.print_json(shapes.filed(record))
     else:
-        _out.print(tables.record(record, settings.time_zone))
+        console.out.print(tables.record(record, settings.time_zone))
 
 
 @app.command()
 def release(reference: ReferenceArgument, config: ConfigOption = DEFAULT_CONFIG) -> None:
     """Send the acknowledgement that is held for this mail; the worker takes it at its next round."""
     _settle(reference, config, OutgoingState.QUEUED)
-    _out.print("It will be sent.")
+    console.out.print("It will be sent.")
 
 
 @app.command()
 def drop(reference: ReferenceArgument, config: ConfigOption = DEFAULT_CONFIG) -> None:
     """Drop the acknowledgement that is held for this mail; the mail stays filed."""
     _settle(reference, config, OutgoingState.CANCELLED)
-    _out.print("It is dropped; nobody is answered.")
+    console.out.print("It is dropped; nobody is answered.")
 
 
 def _find(reference: str, settings: Config) -> tuple[Store, Record]:
@@ -275,7 +271,7 @@ def digest(
         with _worker(settings) as worker:
             made = worker.digest()
             worker.send()
-        _out.print("The digest is made." if made else "No digest is due, or there is nothing to tell.")
+        console.out.print("The digest is made." if made else "No digest is due, or there is nothing to tell.")
         return
     shown = load_shown(settings)
     store = open_store(settings, shown.campaign)
@@ -287,7 +283,7 @@ def digest(
             html.write_text(page, "utf-8")
         except OSError as problem:
             raise ConfigError([f"--html: {html} cannot be written ({problem.strerror})"]) from None
-        _out.print(f"Written to {html}", highlight=False, markup=False)
+        console.out.print(f"Written to {html}", highlight=False, markup=False)
     else:
         typer.echo(text)
 
@@ -301,7 +297,7 @@ def retry(config: ConfigOption = DEFAULT_CONFIG) -> None:
     settings = load_config(config)
     with open_store(settings, load_campaign(settings.rules_folders)).write() as tx:
         count = tx.mails.unpark()
-    _out.print(f"{count} parked mails will be handled again.", highlight=False)
+    console.out.print(f"{count} parked mails will be handled again.", highlight=False)
 
 
 @app.command()
@@ -310,13 +306,14 @@ def check(as_json: JsonOption = False, config: ConfigOption = DEFAULT_CONFIG) ->
     from mailbot import doctor, tables
 
     wrong = []
-    for finding in doctor.examine(config):
-        if finding.light is doctor.Light.RED:
-            wrong.append(finding)
-        if as_json:
-            _print_json({"light": finding.light, "what": finding.what, "words": finding.words})
-        else:
-            _out.print(tables.finding(finding), soft_wrap=True)
+    with console.progress_bar() as watch:
+        for finding in doctor.examine(config, watch):
+            if finding.light is doctor.Light.RED:
+                wrong.append(finding)
+            if as_json:
+                console.print_json({"light": finding.light, "what": finding.what, "words": finding.words})
+            else:
+                console.out.print(tables.finding(finding), soft_wrap=True)
     if wrong:
         raise typer.Exit(1 if all(finding.may_pass for finding in wrong) else 2)
 
@@ -374,8 +371,8 @@ def init(
         ),
     )
     for path in written:
-        _out.print(f"written: {path}", highlight=False, markup=False)
-    _out.print(
+        console.out.print(f"written: {path}", highlight=False, markup=False)
+    console.out.print(
         f"\nNext:\n"
         f"1. Write your aims into {written[1]}.\n"
         f"2. Put the password into the environment variable MAILBOT_PASSWORD, or let {written[0]} name a file or the "
@@ -398,79 +395,26 @@ def demo(
         from mailbot.demo.show import run_demo
     except ModuleNotFoundError as problem:
         raise ConfigError([f"the demo needs {problem.name}; install it with `pip install 'mailbot[demo]'`"]) from None
-    with _training() as watch:
-        run_demo(folder, _out, watch, keep=keep)
+    with console.progress_bar() as watch:
+        run_demo(folder, console.out, watch, keep=keep)
 
 
 @contextmanager
 def _worker(settings: Config) -> Iterator[Any]:
-    from mailbot.app import load_parts, open_store
-    from mailbot.campaign import load_campaign
+    from mailbot.app import load_parts, load_shown, open_store
     from mailbot.worker import Worker
 
-    _log_to_stderr(settings)
-    store = open_store(settings, load_campaign(settings.rules_folders))
-    with store.exclusive():
-        with _training() as watch:
-            parts = load_parts(settings, watch)
+    keep_memory_flat()
+    console.log_to_stderr(settings)
+    shown = load_shown(settings)
+    store = open_store(settings, shown.campaign)
+    with store.exclusive(), ThreadPoolExecutor(1) as pool, console.progress_bar() as watch:
+        # The classifier takes seconds to load, at the first start to train; the first poll need not wait for it.
+        loading = pool.submit(load_parts, shown, watch)
+        worker = Worker(shown, store, loading.result)
+        loading.add_done_callback(lambda done: worker.stop() if done.exception() else None)
         try:
-            yield Worker(parts, store)
+            yield worker
+            loading.result()
         finally:
             store.close()
-
-
-@contextmanager
-def _training() -> Iterator[Any]:
-    """A progress bar on standard error, shown only when there is something long to wait for."""
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TimeElapsedColumn(),
-        console=_err,
-        transient=True,
-        disable=not _err.is_terminal,
-    ) as progress:
-        tasks: dict[str, Any] = {}
-
-        def watch(what: str, share: float) -> None:
-            if what not in tasks:
-                tasks[what] = progress.add_task(what, total=1.0)
-            progress.update(tasks[what], completed=share)
-
-        yield watch
-
-
-def _complain(problem: MailbotError | str) -> None:
-    from mailbot.rendering import one_line
-
-    for sentence in problem.problems if isinstance(problem, ConfigError) else (str(problem),):
-        # On one line, and without what a server or a file's name could do to the terminal.
-        _err.print(one_line(sentence), style="red", markup=False, highlight=False, soft_wrap=True)
-
-
-def _print_json(value: dict[str, Any]) -> None:
-    # UTF-8 whatever the terminal has; a lone surrogate becomes "\\udc80", which is JSON for it.
-    sys.stdout.buffer.write(f"{json.dumps(value, ensure_ascii=False)}\n".encode("utf-8", "backslashreplace"))
-
-
-def _log_to_stderr(settings: Config) -> None:
-    level = logging.getLevelNamesMapping()[settings.log.level.upper()]
-    render: Any = (
-        structlog.processors.JSONRenderer()
-        if settings.log.format == "json"
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
-    )
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            render,
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
-    # A job that raises what no stage knows is a bug: APScheduler tells it, and it must be seen.
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(message)s", stream=sys.stderr)

@@ -21,6 +21,7 @@ def gather(tx: Transaction, start: datetime, end: datetime, shown: Shown) -> Dig
         end=end,
         period=end.astimezone(zone).date(),
         records=tx.records.between(start, end),
+        held=tx.records.held_before(start),
         parked=tx.mails.parked(),
         failed_replies=tx.outbox.failures(start, end),
         totals=tx.records.totals(),

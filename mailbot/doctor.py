@@ -37,11 +37,12 @@ class Finding:
     may_pass: bool = False
 
 
-def examine(path: Path) -> Iterator[Finding]:
+def examine(path: Path, watch: Callable[[str, float], None] | None = None) -> Iterator[Finding]:
     """Checks one after the other; goes on after a red one as far as it makes sense.
 
     Args:
         path: config.toml.
+        watch: told of the classifier's training, at the first start.
     """
     try:
         config = load_config(path)
@@ -49,7 +50,7 @@ def examine(path: Path) -> Iterator[Finding]:
         yield from _red("configuration", problem)
         return
     yield _green("configuration", f"{path} is in order, {len(config.account)} account(s)")
-    yield from _files(config)
+    yield from _files(config, watch)
     for account in config.account:
         yield from _imap(account)
         yield from _try(f"SMTP of {account.name}", lambda account=account: _smtp(account))  # type: ignore[misc]
@@ -58,7 +59,7 @@ def examine(path: Path) -> Iterator[Finding]:
         yield Finding(light=Light.AMBER, what="digest", words=words)
 
 
-def _files(config: Config) -> Iterator[Finding]:
+def _files(config: Config, watch: Callable[[str, float], None] | None) -> Iterator[Finding]:
     try:
         campaign = load_campaign(config.rules_folders)
     except ConfigError as problem:
@@ -70,7 +71,7 @@ def _files(config: Config) -> Iterator[Finding]:
     if not problems:
         yield _green("templates", f"all can be filled, from {config.template_folders[0]}")
     try:
-        classifier = classifier_for(config, campaign)
+        classifier = classifier_for(config, campaign, watch)
     except MailbotError as problem:
         yield from _red("classifier", problem)
     else:

@@ -482,6 +482,8 @@ class Digest:
     period: date
     #: filed in the period, oldest first
     records: tuple[Record, ...]
+    #: filed earlier, their replies still waiting for the coordinator's word
+    held: tuple[Record, ...] = ()
     parked: tuple[ParkedMail, ...] = ()
     failed_replies: tuple[FailedReply, ...] = ()
     #: contributions for each aim key since the campaign began, this period included

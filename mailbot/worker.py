@@ -86,21 +86,24 @@ class Worker:
     """Runs the jobs, once or until stopped. One worker for one store (`Store.exclusive`).
 
     Args:
-        parts: what a mail meets on its way.
+        shown: what people see is made of.
         store: where everything is kept.
+        parts: gives what a mail meets on its way, when it is loaded: the first mail waits for it, polling does not.
         progress: who is told of each step.
         now: the clock.
     """
 
     def __init__(
         self,
-        parts: pipeline.Parts,
+        shown: pipeline.Shown,
         store: Store,
+        parts: Callable[[], pipeline.Parts],
         progress: Progress | None = None,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
+        self._shown = shown
         self._parts = parts
-        self._config = parts.shown.config
+        self._config = shown.config
         self._store = store
         self._progress = progress or Silent()
         self._now = now
@@ -111,6 +114,8 @@ class Worker:
         self._fine: set[str] = set()
         with store.write() as tx:
             self._since = self._start_of_work(tx.journal.created_at())
+            # Whoever starts it again has often just mended what kept the mail back.
+            tx.outbox.hurry(now())
             # An account that is no longer configured has no trouble any more.
             tx.journal.keep_notices(
                 {"store", "digest"}
@@ -125,13 +130,14 @@ class Worker:
 
     def handle_pending(self) -> None:
         """Takes every stored mail the whole way; what breaks a stage is parked."""
+        parts = self._parts()
         while not self._stopping.is_set():
             with self._handling:
                 with self._store.read() as tx:
                     mails = tx.mails.pending(_HANDLE_COUNT, _HANDLE_OCTETS)
                 if not mails:
                     return
-                outcomes = pipeline.handle(mails, self._parts, self._store, now=self._now())
+                outcomes = pipeline.handle(mails, parts, self._store, now=self._now())
             for handled in outcomes:
                 self._tell(handled)
 
@@ -163,10 +169,10 @@ class Worker:
             start = tx.journal.digest_start()
             if end <= start:
                 return False
-            digest = digests.gather(tx, start, end, self._parts.shown)
+            digest = digests.gather(tx, start, end, self._shown)
             outgoing_id = None
             if self._config.digest.send_when_empty or digests.has_content(digest):
-                outgoing_id = tx.outbox.put(digests.make(digest, self._parts.shown), record_id=None, now=self._now())
+                outgoing_id = tx.outbox.put(digests.make(digest, self._shown), record_id=None, now=self._now())
             tx.journal.digest_made(start, end, outgoing_id)
             return outgoing_id is not None
 
@@ -181,8 +187,8 @@ class Worker:
         """One pass of every job; `problems` tells what could not be done."""
         for account in self._config.account:
             self.receive(account)
-        self.handle_pending()
-        self.digest()
+        self._guarded("store", self.handle_pending)
+        self._guarded("digest", self.digest)
         self.send()
 
     def run(self) -> None:
@@ -198,6 +204,7 @@ class Worker:
         # Made now: a digest that fell due while nothing ran; and soon: one that could not be made at its time.
         scheduler.add_job(self._digest_and_send, "interval", seconds=_DIGEST_INTERVAL_S, next_run_time=self._now())
         scheduler.start()
+        _log.info("at work", accounts=[account.name for account in self._config.account])
         try:
             self._stopping.wait()
         finally:

@@ -7,7 +7,7 @@ import shutil
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import structlog
@@ -16,9 +16,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from mailbot import digests, tables
-from mailbot.app import default_cache, load_parts, open_store
+from mailbot.app import default_cache, load_parts, load_shown, open_store
 from mailbot.config import load_config
-from mailbot.demo.samples import demo_mails
+from mailbot.demo.samples import DemoMail, expected_mails
 from mailbot.demo.servers import EmbeddedImap, SmtpSink
 from mailbot.errors import ConfigError
 from mailbot.filing import Store
@@ -40,6 +40,9 @@ address = "sarah.crawley@bsec.example"
 
 [store]
 cache = {cache}
+
+[intake]
+since = {since}
 
 [acknowledge]
 per_hour = 1000
@@ -91,6 +94,11 @@ class _Bars:
         self.advance(self._filed)
         self.filed.release()
 
+    def done(self) -> None:
+        """Nothing more is to be sent."""
+        with self._lock:
+            self._bars.update(self._sent, total=self._bars.tasks[self._sent].completed)
+
     def sent(self, mail: Outgoing) -> None:
         """One mail of ours was taken by the server."""
         if mail.kind is OutgoingKind.ACKNOWLEDGEMENT:
@@ -115,15 +123,15 @@ def run_demo(folder: Path, console: Console, watch: Callable[[str, float], None]
         imap = stack.enter_context(EmbeddedImap(user=_USER, password=_PASSWORD))
         sink = stack.enter_context(SmtpSink())
         config = load_config(_write_config(folder, imap, sink))
-        parts = load_parts(config, watch)
+        parts = load_parts(load_shown(config), watch)
         store = open_store(config, parts.shown.campaign)
         stack.callback(store.close)
         stack.enter_context(store.exclusive())
-        mails = demo_mails(datetime.now(UTC))
+        mails = expected_mails(datetime.now(UTC))
         columns = (TextColumn("{task.description:>20}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         with Progress(*columns, console=console) as progress:
             bars = _Bars(progress, len(mails))
-            worker = Worker(parts, store, bars)
+            worker = Worker(parts.shown, store, lambda: parts, bars)
             running = threading.Thread(target=worker.run, name="worker")
             running.start()
             stack.callback(running.join)
@@ -133,6 +141,7 @@ def run_demo(folder: Path, console: Console, watch: Callable[[str, float], None]
                 if not bars.filed.acquire(timeout=_PATIENCE_S):
                     raise TimeoutError("the demo's mail is not filed; please report this")
             worker.send()
+            bars.done()
         worker.digest_until(datetime.now(UTC))
         worker.send()
         _report(folder, console, store, parts, sink)
@@ -155,6 +164,7 @@ def _write_config(folder: Path, imap: EmbeddedImap, sink: SmtpSink) -> Path:
     password.write_text(imap.password, "utf-8")
     path = folder / "config.toml"
     text = _CONFIG.format(
+        since=(datetime.now(UTC) - timedelta(days=3)).date(),
         cache=json.dumps(str(default_cache())),
         imap_port=imap.port,
         user=imap.user,
@@ -165,11 +175,11 @@ def _write_config(folder: Path, imap: EmbeddedImap, sink: SmtpSink) -> Path:
     return path
 
 
-def _deliver(mails: list[bytes], imap: EmbeddedImap, delivered: Callable[[], None]) -> None:
+def _deliver(mails: list[DemoMail], imap: EmbeddedImap, delivered: Callable[[], None]) -> None:
     with IMAPClient(imap.host, port=imap.port, ssl=False, timeout=30) as client:
         client.login(imap.user, imap.password)
-        for octets in mails:
-            client.append("INBOX", octets)
+        for mail in mails:
+            client.append("INBOX", mail.octets, msg_time=mail.date)
             delivered()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -66,9 +66,21 @@ def open_engine(url: str) -> Engine:
                 ["store.url: PostgreSQL needs its driver; install it with `pip install 'mailbot[postgresql]'`"]
             ) from None
         if sqlite:
+            _make_private(Path(parsed.database or ""))
             _prepare_sqlite(engine)
-        _migrate(engine)
+        try:
+            _migrate(engine)
+        except BaseException:
+            engine.dispose()
+            raise
     return engine
+
+
+def _make_private(path: Path) -> None:
+    """Makes a new database file for its owner alone: it will hold whole mails."""
+    # Whatever is wrong with the place, SQLite says it better.
+    with suppress(OSError):
+        path.touch(mode=0o600, exist_ok=True)
 
 
 def _prepare_sqlite(engine: Engine) -> None:

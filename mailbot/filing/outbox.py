@@ -104,6 +104,12 @@ class OutboxRows:
             update(outgoing).where(outgoing.c.state == OutgoingState.SENDING).values(state=OutgoingState.QUEUED)
         ).rowcount
 
+    def hurry(self, now: datetime) -> None:
+        """Lets what was put off be tried now."""
+        self._connection.execute(
+            update(outgoing).where(outgoing.c.state == OutgoingState.DEFERRED).values(next_attempt_at=now)
+        )
+
     def sending(self, outgoing_id: int) -> None:
         """It is being handed to the server now."""
         self._set(outgoing_id, state=OutgoingState.SENDING, attempts=outgoing.c.attempts + 1)

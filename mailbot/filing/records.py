@@ -123,6 +123,10 @@ class Records:
         """Records filed at `start` or later and before `end`, oldest first."""
         return self._load(_RECORDS.where(record.c.filed_at >= start, record.c.filed_at < end))
 
+    def held_before(self, moment: datetime) -> tuple[Record, ...]:
+        """Records filed before `moment` whose acknowledgement still waits for the coordinator's word."""
+        return self._load(_RECORDS.where(record.c.filed_at < moment, outgoing.c.state == OutgoingState.HELD))
+
     def latest(
         self,
         limit: int,

@@ -211,7 +211,7 @@ outgoing = Table(
     Index(None, "state", "next_attempt_at"),
     Index(None, "to", "created_at"),
     # the caps are counted for every mail: the index holds all that counting needs
-    Index("ix_outgoing_caps", "kind", "created_at", "state", "to_domain"),
+    Index("ix_outgoing_caps", "kind", "state", "created_at", "to_domain"),
     Index(None, "record_id"),
 )
 

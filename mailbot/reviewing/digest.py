@@ -272,7 +272,7 @@ def _sections(digest: Digest, campaign: Campaign, writer: _Writer) -> tuple[Sect
 
 def _checks(digest: Digest, writer: _Writer) -> tuple[Check, ...]:
     """What needs her eye: doubtful records, held and failed replies, parked mails; a record is named once."""
-    checks = [check for check in (_check(record, writer) for record in digest.records) if check]
+    checks = [check for check in (_check(record, writer) for record in (*digest.held, *digest.records)) if check]
     shown = {check.line.reference for check in checks if check.failed}
     checks += [
         Check(

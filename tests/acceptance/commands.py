@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 from unittest.mock import patch
 
-from mailbot import cli
+from rich.console import Console
+
+from mailbot import cli, console
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,8 @@ def mailbot(*arguments: object, stdin: bytes = b"") -> Ended:
         redirect_stderr(err),
         patch.object(sys, "argv", ["mailbot", *map(str, arguments)]),
         patch.object(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin), "utf-8")),
-        patch.dict("os.environ", {"COLUMNS": "200", "NO_COLOR": "1"}),
+        # Wide enough for a row to stand on one line, whatever terminal the tests run in.
+        patch.object(console, "out", Console(width=200)),
     ):
         try:
             cli.main()

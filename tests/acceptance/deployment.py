@@ -44,6 +44,7 @@ max_age_days = 3000
 
 [digest]
 cron = "{cron}"
+send_when_empty = {send_when_empty}
 
 [[account]]
 name = "pledges"
@@ -84,6 +85,7 @@ class Deployment:
         smtp_port: int,
         mailboxes: Sequence[str] = ("INBOX",),
         cron: str = "0 7 1 1 *",
+        send_when_empty: bool = False,
         store: str = "sqlite:///mailbot.db",
     ) -> Deployment:
         """Writes config.toml; the digest falls due on New Year's Day unless `cron` says otherwise."""
@@ -99,6 +101,7 @@ class Deployment:
             smtp_port=smtp_port,
             mailboxes=json.dumps(list(mailboxes)),
             cron=cron,
+            send_when_empty=json.dumps(send_when_empty),
             store=store,
         )
         (folder / "config.toml").write_text(text, "utf-8")

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from mailbot.app import load_parts
+from mailbot.app import load_parts, load_shown
 from mailbot.config import SHIPPED, load_config
 from mailbot.demo.servers import SmtpSink
 from mailbot.model import MessageClass, OutgoingState
@@ -90,7 +90,8 @@ def replace(path: Path, *changes: tuple[str, str]) -> str:
 def a_pass(deployment: Deployment, hours: float = 0) -> None:
     """`mailbot once`, so many hours later, in this process and without mistakes."""
     store = deployment.store()
-    worker = Worker(load_parts(load_config(deployment.config)), store, now=lambda: utc_now() + timedelta(hours=hours))
+    parts = load_parts(load_shown(load_config(deployment.config)))
+    worker = Worker(parts.shown, store, lambda: parts, now=lambda: utc_now() + timedelta(hours=hours))
     worker.once()
     store.close()
     assert worker.problems == ()

@@ -474,12 +474,13 @@ def test_run_works_until_it_is_told_to_stop(
         rival = deployment.run("once")
         assert (rival.returncode, b"another mailbot" in rival.stderr) == (2, True)
         running.send_signal(signal.SIGTERM)
-        _, words = running.communicate(timeout=20)
+        running.wait(timeout=20)
     finally:
         running.kill()
-        running.communicate()
-    assert running.returncode == 0, words.decode()
-    assert b"Traceback" not in words
+        running.wait()
+    log = (deployment.folder / "run.log").read_text("utf-8")
+    assert running.returncode == 0, log
+    assert "Traceback" not in log
     assert [record.reply_state for record in deployment.records()] == [OutgoingState.SENT] * 2
 
 

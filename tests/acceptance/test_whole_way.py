@@ -184,15 +184,15 @@ def test_a_digest_in_a_polled_mailbox_is_not_filed(dovecot_account: DovecotAccou
             password=dovecot_account.password,
             smtp_port=sink.port,
             cron="* * * * *",
+            send_when_empty=True,
         )
         store = deployment.store()
         with store.write() as tx:
             start = datetime.now(UTC) - timedelta(days=1)
             tx.journal.digest_made(start - timedelta(days=1), start, None)
-            tx.journal.note("test", "something to tell", now=start)
         store.close()
         deployment.once()
-        (digest,) = sink.messages
+        digest = sink.messages[0]
         dovecot_account.append("INBOX", digest.octets)
         deployment.once()
         assert deployment.records() == ()

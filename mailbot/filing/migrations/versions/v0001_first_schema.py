@@ -131,7 +131,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("purpose", name=op.f("uq_outgoing_purpose")),
     )
     with op.batch_alter_table("outgoing", schema=None) as batch_op:
-        batch_op.create_index("ix_outgoing_caps", ["kind", "created_at", "state", "to_domain"], unique=False)
+        batch_op.create_index("ix_outgoing_caps", ["kind", "state", "created_at", "to_domain"], unique=False)
         batch_op.create_index(batch_op.f("ix_outgoing_record_id"), ["record_id"], unique=False)
         batch_op.create_index(
             batch_op.f("ix_outgoing_state_outgoing_next_attempt_at"), ["state", "next_attempt_at"], unique=False
