@@ -25,9 +25,10 @@ lint: $(VENV)/installed ## style, types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-benchmark: $(VENV)/installed ## speed and memory, beside their floors (some minutes)
+benchmark: $(VENV)/installed ## speed, memory and how good the classifier is (some minutes)
 	$(BIN)/python -m benchmarks.intake
 	$(BIN)/python -m benchmarks.memory
+	$(BIN)/python -m benchmarks.classification
 
 lock: ## writes constraints.txt anew from pyproject.toml (needs uv)
 	uv pip compile --quiet --universal --generate-hashes --all-extras --group dev --no-header --no-annotate \
