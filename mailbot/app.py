@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from mailbot.classifying import Classifier, load_classifier
 from mailbot.config import SHIPPED, Config
 from mailbot.errors import ConfigError
 from mailbot.filing import Store
-from mailbot.model import Campaign
+from mailbot.model import Campaign, Record
 from mailbot.pipeline import Parts, Shown
 from mailbot.rehearsal import rehearse
 from mailbot.rendering import Templates
@@ -110,3 +111,22 @@ def make_policy(config: Config) -> Policy:
         per_hour=acknowledge.per_hour,
         receipt_below=acknowledge.receipt_below,
     )
+
+
+def find_record(reference: str, config: Config) -> tuple[Store, Record]:
+    """The open store, and the record that people mean by `reference`, such as BSEC-0042, bsec-42 or 42.
+
+    Raises:
+        ConfigError: it is no reference, or nothing is filed under it.
+        StoreUnavailable, StoreProblem: as `Store`.
+    """
+    campaign = load_campaign(config.rules_folders)
+    number = reference.upper().removeprefix(f"{campaign.reference_prefix.upper()}-")
+    if not re.fullmatch("[0-9]{1,9}", number):
+        raise ConfigError([f"{reference}: no reference; they look like {campaign.reference(42)}"])
+    store = open_store(config, campaign)
+    with store.read() as tx:
+        record = tx.records.get(int(number))
+    if record is None:
+        raise ConfigError([f"{reference}: nothing is filed under it; `mailbot list` shows what is"])
+    return store, record

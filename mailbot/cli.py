@@ -6,7 +6,6 @@ Exit codes: 0 done, 1 failed (waiting may help, or a file could not be read), 2 
 from __future__ import annotations
 
 import os
-import re
 import signal
 import sys
 from collections.abc import Iterator
@@ -22,10 +21,10 @@ from mailbot import __version__, console
 from mailbot.allocator import keep_memory_flat
 from mailbot.config import Config, load_config
 from mailbot.errors import ConfigError, MailbotError, TransientError, UnreadableMail
-from mailbot.model import MessageClass, OutgoingState, Record
+from mailbot.model import MessageClass, OutgoingState
 
 if TYPE_CHECKING:
-    from mailbot.filing import Store
+    pass
 
 app = typer.Typer(
     name="mailbot",
@@ -196,9 +195,10 @@ def show(
 ) -> None:
     """Show everything about one filed mail: what was understood, and the reason of every decision."""
     from mailbot import shapes, tables
+    from mailbot.app import find_record
 
     settings = load_config(config)
-    store, record = _find(reference, settings)
+    store, record = find_record(reference, settings)
     with store.read() as tx:
         octets = tx.mails.octets_of_record(record.record_id) if raw else tx.outbox.octets_for(record.record_id)
     if raw or reply:
@@ -226,25 +226,10 @@ def drop(reference: ReferenceArgument, config: ConfigOption = DEFAULT_CONFIG) ->
     console.out.print("It is dropped; nobody is answered.")
 
 
-def _find(reference: str, settings: Config) -> tuple[Store, Record]:
-    """The open store, and the record that people mean by `reference`."""
-    from mailbot.app import open_store
-    from mailbot.campaign import load_campaign
-
-    campaign = load_campaign(settings.rules_folders)
-    number = reference.upper().removeprefix(f"{campaign.reference_prefix.upper()}-")
-    if not re.fullmatch("[0-9]{1,9}", number):
-        raise ConfigError([f"{reference}: no reference; they look like {campaign.reference(42)}"])
-    store = open_store(settings, campaign)
-    with store.read() as tx:
-        record = tx.records.get(int(number))
-    if record is None:
-        raise ConfigError([f"{reference}: nothing is filed under it; `mailbot list` shows what is"])
-    return store, record
-
-
 def _settle(reference: str, config: Path, state: OutgoingState) -> None:
-    store, record = _find(reference, load_config(config))
+    from mailbot.app import find_record
+
+    store, record = find_record(reference, load_config(config))
     with store.write() as tx:
         if not tx.outbox.settle_held(record.record_id, state, now=datetime.now(UTC)):
             words = record.acknowledgement.reason if record.reply_state is None else f"it is {record.reply_state}"
@@ -356,33 +341,21 @@ def init(
     ],
 ) -> None:
     """Write config.toml and rules/campaign.toml for a mailbox of yours; asks for what no option gives."""
-    from mailbot.setup import Answers, write_deployment
+    from mailbot.setup import Answers, next_steps, write_deployment
 
-    written = write_deployment(
-        folder,
-        Answers(
-            address=address,
-            coordinator_name=coordinator_name,
-            coordinator_address=coordinator_address,
-            imap_host=imap_host,
-            smtp_host=smtp_host,
-            campaign=campaign,
-            prefix=prefix,
-        ),
+    answers = Answers(
+        address=address,
+        coordinator_name=coordinator_name,
+        coordinator_address=coordinator_address,
+        imap_host=imap_host,
+        smtp_host=smtp_host,
+        campaign=campaign,
+        prefix=prefix,
     )
+    written = write_deployment(folder, answers)
     for path in written:
         console.out.print(f"written: {path}", highlight=False, markup=False)
-    console.out.print(
-        f"\nNext:\n"
-        f"1. Write your aims into {written[1]}.\n"
-        f"2. Put the password into the environment variable MAILBOT_PASSWORD, or let {written[0]} name a file or the "
-        "keyring instead.\n"
-        f"3. mailbot check -c {written[0]}\n"
-        f"4. mailbot run -c {written[0]}",
-        highlight=False,
-        markup=False,
-        soft_wrap=True,
-    )
+    console.out.print(next_steps(*written), highlight=False, markup=False, soft_wrap=True)
 
 
 @app.command()

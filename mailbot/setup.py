@@ -76,6 +76,18 @@ def write_deployment(folder: Path, answers: Answers) -> tuple[Path, Path]:
     return config, campaign
 
 
+def next_steps(config: Path, campaign: Path) -> str:
+    """What the operator does after `write_deployment`, in words."""
+    return (
+        f"\nNext:\n"
+        f"1. Write your aims into {campaign}.\n"
+        f"2. Put the password into the environment variable MAILBOT_PASSWORD, or let {config} name a file or the "
+        "keyring instead.\n"
+        f"3. mailbot check -c {config}\n"
+        f"4. mailbot run -c {config}"
+    )
+
+
 def _with(values: dict[tuple[str, str], str], text: str) -> str:
     """The TOML `text` with the values of some keys replaced, comments and all else as they are."""
     table, lines = "", []

@@ -130,16 +130,13 @@ class ImapSession:
             Batches, each with the cursor to save with it; at least one when the cursor has to move.
         """
         status = self.examine(mailbox)
-        landmark = cursor.landmark if cursor is not None else None
-        start = start_of(cursor, status, self._seen_at(landmark))
         begin = cursor.since if cursor is not None else since
-        leave_older = start is not Start.CURSOR and not read_older
+        start = start_of(cursor, status, self._seen_at(cursor.landmark if cursor is not None else None))
         if start is Start.CURSOR and cursor is not None:
-            first = cursor.next_uid
-        elif read_older:
-            first = 1
+            first, landmark = cursor.next_uid, cursor.landmark
         else:
-            first = self._first_since(begin, status)
+            first, landmark = 1 if read_older else self._first_since(begin, status), None
+        leave_older = start is not Start.CURSOR and not read_older
         uids = self._uids(first, status)
         in_junk = bool(uids) and mailbox == self.junk()
 

@@ -19,6 +19,7 @@ from mailbot.config import SHIPPED
 from mailbot.demo.servers import SmtpSink, SunkMail
 from mailbot.filing import Store
 from mailbot.model import Record
+from tests.servers import DovecotAccount
 
 ADDRESS = "sarah.crawley@bsec.example"
 COORDINATOR = "sarah.at.her.desk@bsec.example"
@@ -106,6 +107,18 @@ class Deployment:
         )
         (folder / "config.toml").write_text(text, "utf-8")
         return cls(folder)
+
+    @classmethod
+    def on(cls, account: DovecotAccount, sink: SmtpSink, folder: Path, **options: Any) -> Deployment:
+        """One that reads a Dovecot's account and sends to the sink; `options` as for `write`."""
+        return cls.write(
+            folder,
+            imap_port=account.server.port,
+            user=account.user,
+            password=account.password,
+            smtp_port=sink.port,
+            **options,
+        )
 
     @property
     def config(self) -> Path:

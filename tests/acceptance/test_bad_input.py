@@ -55,13 +55,7 @@ security = "none"
 def deployment(dovecot_account: DovecotAccount, smtp_sink: SmtpSink, tmp_path: Path) -> Deployment:
     """A deployment that works, with one mail waiting for it."""
     dovecot_account.deliver_many([wrote()])
-    return Deployment.write(
-        tmp_path,
-        imap_port=dovecot_account.server.port,
-        user=dovecot_account.user,
-        password=dovecot_account.password,
-        smtp_port=smtp_sink.port,
-    )
+    return Deployment.on(dovecot_account, smtp_sink, tmp_path)
 
 
 def said(done: subprocess.CompletedProcess[bytes]) -> list[str]:
@@ -181,13 +175,7 @@ def test_smtp_refuses_the_password(dovecot_account: DovecotAccount, tmp_path: Pa
     dovecot_account.deliver_many([wrote()])
     (tmp_path / "smtp.txt").write_text("guessed", "utf-8")
     with SmtpSink(sign_in=("sarah", "right")) as sink:
-        deployment = Deployment.write(
-            tmp_path,
-            imap_port=dovecot_account.server.port,
-            user=dovecot_account.user,
-            password=dovecot_account.password,
-            smtp_port=sink.port,
-        )
+        deployment = Deployment.on(dovecot_account, sink, tmp_path)
         with deployment.config.open("a") as config:
             config.write('username = "sarah"\npassword_file = "smtp.txt"\n')
         done = deployment.run("once")
@@ -441,13 +429,7 @@ def test_broken_rule_lines_are_named_and_the_rest_counts(deployment: Deployment)
 def test_a_mail_that_breaks_a_stage_is_parked(
     dovecot_account: DovecotAccount, smtp_sink: SmtpSink, tmp_path: Path
 ) -> None:
-    deployment = Deployment.write(
-        tmp_path,
-        imap_port=dovecot_account.server.port,
-        user=dovecot_account.user,
-        password=dovecot_account.password,
-        smtp_port=smtp_sink.port,
-    )
+    deployment = Deployment.on(dovecot_account, smtp_sink, tmp_path)
     subjects = ["A hall", *(f"This breaks {stage}" for stage in STAGES), "A van"]
     mails = [
         wrote(number=number, subject=subject, sender=f"amina@haven{number}.example")

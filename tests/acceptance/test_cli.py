@@ -456,13 +456,7 @@ def test_init_never_writes_over_a_file(tmp_path: Path) -> None:
 def test_run_works_until_it_is_told_to_stop(
     dovecot_account: DovecotAccount, smtp_sink: SmtpSink, tmp_path: Path
 ) -> None:
-    deployment = Deployment.write(
-        tmp_path,
-        imap_port=dovecot_account.server.port,
-        user=dovecot_account.user,
-        password=dovecot_account.password,
-        smtp_port=smtp_sink.port,
-    )
+    deployment = Deployment.on(dovecot_account, smtp_sink, tmp_path)
     dovecot_account.deliver_many([wrote(number=1)])
     running = deployment.start("run")
     try:

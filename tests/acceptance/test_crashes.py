@@ -21,13 +21,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.mark.parametrize("step", STEPS)
 def test_killed(step: str, dovecot_account: DovecotAccount, smtp_sink: SmtpSink, tmp_path: Path) -> None:
-    deployment = Deployment.write(
-        tmp_path,
-        imap_port=dovecot_account.server.port,
-        user=dovecot_account.user,
-        password=dovecot_account.password,
-        smtp_port=smtp_sink.port,
-    )
+    deployment = Deployment.on(dovecot_account, smtp_sink, tmp_path)
     mails = [wrote(number=number, sender=f"amina{number}@haven{number}.example") for number in range(3)]
     dovecot_account.deliver_many(mails)
     command = [sys.executable, "-m", "tests.acceptance.crash_child", step, str(deployment.config)]

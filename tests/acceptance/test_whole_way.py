@@ -43,13 +43,7 @@ def deployed(
 ) -> tuple[Deployment, Callable[[list[bytes]], None]]:
     if request.param == "dovecot":
         account: DovecotAccount = request.getfixturevalue("dovecot_account")
-        made = Deployment.write(
-            tmp_path,
-            imap_port=account.server.port,
-            user=account.user,
-            password=account.password,
-            smtp_port=smtp_sink.port,
-        )
+        made = Deployment.on(account, smtp_sink, tmp_path)
         return made, account.deliver_many
     imap: EmbeddedImap = request.getfixturevalue("embedded_imap")
     made = Deployment.write(
@@ -106,14 +100,7 @@ _ANSWERED = (MessageClass.CONTRIBUTION, MessageClass.ENQUIRY)
 
 def test_the_digest_goes_out_once_for_each_period(dovecot_account: DovecotAccount, tmp_path: Path) -> None:
     with SmtpSink() as sink:
-        deployment = Deployment.write(
-            tmp_path,
-            imap_port=dovecot_account.server.port,
-            user=dovecot_account.user,
-            password=dovecot_account.password,
-            smtp_port=sink.port,
-            cron="* * * * *",
-        )
+        deployment = Deployment.on(dovecot_account, sink, tmp_path, cron="* * * * *")
         store = deployment.store()
         with store.write() as tx:  # the store begins yesterday, so that a digest is due
             start = datetime.now(UTC) - timedelta(days=1)
@@ -138,12 +125,10 @@ def test_the_digest_goes_out_once_for_each_period(dovecot_account: DovecotAccoun
 def test_copies_of_one_mail_are_one_record(dovecot_account: DovecotAccount, tmp_path: Path) -> None:
     """To and Cc: the same mail twice in one mailbox, with other trace headers, and once more in Junk."""
     with SmtpSink() as sink:
-        deployment = Deployment.write(
+        deployment = Deployment.on(
+            dovecot_account,
+            sink,
             tmp_path,
-            imap_port=dovecot_account.server.port,
-            user=dovecot_account.user,
-            password=dovecot_account.password,
-            smtp_port=sink.port,
             mailboxes=("INBOX", "Junk"),
         )
         dovecot_account.deliver_many([wrote(), b"Received: by another server\r\n" + wrote()])
@@ -159,13 +144,7 @@ def test_copies_of_one_mail_are_one_record(dovecot_account: DovecotAccount, tmp_
 
 def test_the_mailbox_stays_the_coordinators(dovecot_account: DovecotAccount, tmp_path: Path) -> None:
     with SmtpSink() as sink:
-        deployment = Deployment.write(
-            tmp_path,
-            imap_port=dovecot_account.server.port,
-            user=dovecot_account.user,
-            password=dovecot_account.password,
-            smtp_port=sink.port,
-        )
+        deployment = Deployment.on(dovecot_account, sink, tmp_path)
         uid = dovecot_account.append("INBOX", wrote())
         deployment.once()
         assert len(deployment.records()) == 1
@@ -177,15 +156,7 @@ def test_the_mailbox_stays_the_coordinators(dovecot_account: DovecotAccount, tmp
 
 def test_a_digest_in_a_polled_mailbox_is_not_filed(dovecot_account: DovecotAccount, tmp_path: Path) -> None:
     with SmtpSink() as sink:
-        deployment = Deployment.write(
-            tmp_path,
-            imap_port=dovecot_account.server.port,
-            user=dovecot_account.user,
-            password=dovecot_account.password,
-            smtp_port=sink.port,
-            cron="* * * * *",
-            send_when_empty=True,
-        )
+        deployment = Deployment.on(dovecot_account, sink, tmp_path, cron="* * * * *", send_when_empty=True)
         store = deployment.store()
         with store.write() as tx:
             start = datetime.now(UTC) - timedelta(days=1)
