@@ -11,9 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from mailbot.campaign import load_campaign
 from mailbot.classifying.evaluate import mail_octets
+from mailbot.config import SHIPPED
 from mailbot.demo.samples import expected_mails
 from mailbot.demo.servers import EmbeddedImap, SmtpSink
+from mailbot.filing import Store
 from mailbot.model import Decision, MessageClass, OutgoingState
 from tests.acceptance.deployment import ADDRESS, COORDINATOR, Deployment, acknowledgements, header, parsed, wrote
 from tests.servers import DovecotAccount
@@ -96,6 +99,24 @@ def test_two_hundred_mixed_mails(
 
 
 _ANSWERED = (MessageClass.CONTRIBUTION, MessageClass.ENQUIRY)
+
+
+def test_the_same_way_on_postgresql(dovecot_account: DovecotAccount, postgresql_url: str, tmp_path: Path) -> None:
+    mails = mixed_mails()[:40]
+    with SmtpSink() as sink:
+        deployment = Deployment.on(dovecot_account, sink, tmp_path, store=postgresql_url)
+        dovecot_account.deliver_many([octets for octets, _ in mails])
+        deployment.once()
+        store = Store(postgresql_url, load_campaign([SHIPPED / "rules"]))
+        with store.read() as tx:
+            records = tx.records.latest(1000)
+        store.close()
+        assert len(records) == len(mails)
+        to_send = {record.message_id for record in records if record.acknowledgement.decision is Decision.SEND}
+        assert len(to_send) > 20
+        assert Counter(header(mail, "In-Reply-To") for mail in acknowledgements(sink)) == Counter(to_send)
+        deployment.once()
+        assert len(acknowledgements(sink)) == len(to_send)
 
 
 def test_the_digest_goes_out_once_for_each_period(dovecot_account: DovecotAccount, tmp_path: Path) -> None:
