@@ -100,7 +100,9 @@ class Classifier:
         reasons = mail_reasons(message, message_class, confidence, runner_up, mixed=mixed)
         for one, contribution in zip(found, contributions, strict=True):
             reasons += contribution_reasons(contribution, one.verdict.type_margin)
-        reasons += self._disagreements(analysis, verdicts, found)
+        # What a machine wrote may well sound like an offer; only a person's words in it are worth a look.
+        if message_class is not MessageClass.AUTOMATIC or mixed:
+            reasons += self._disagreements(analysis, verdicts, found)
         return Classification(
             message_class=message_class,
             confidence=round(confidence, 4),
