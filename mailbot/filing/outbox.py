@@ -31,7 +31,7 @@ _SINCE = (outgoing.c.state.in_(_ON_ITS_WAY), outgoing.c.created_at > bindparam("
 _TO_ADDRESSES = (
     select(outgoing.c.created_at, outgoing.c.template, record.c.thread)
     .join(record, record.c.id == outgoing.c.record_id)
-    .where(*_SINCE, outgoing.c.to.in_(bindparam("addresses", expanding=True)))
+    .where(*_SINCE, outgoing.c.to_key.in_(bindparam("addresses", expanding=True)))
     .order_by(outgoing.c.id)
 )
 _COUNTS = select(
@@ -72,7 +72,8 @@ class OutboxRows:
                 "message_id": mail.message_id,
                 "account": mail.account,
                 "envelope_from": mail.envelope_from,
-                "to": mail.to.lower(),
+                "to": mail.to,
+                "to_key": mail.to.lower(),
                 "to_domain": mail.to.rpartition("@")[2].lower(),
                 "octets": mail.octets,
                 "template": mail.template,

@@ -198,7 +198,9 @@ outgoing = Table(
     _column("message_id", Text),
     _column("account", String(100)),
     _column("envelope_from", Text),
+    # the envelope's recipient as it is, and what the caps compare: both in lower case
     _column("to", Text),
+    _column("to_key", Text),
     _column("to_domain", Text),
     _column("octets", LargeBinary),
     _column("template", String(20)),
@@ -209,7 +211,7 @@ outgoing = Table(
     _column("ended_at", UtcDateTime, nullable=True),
     UniqueConstraint("purpose"),
     Index(None, "state", "next_attempt_at"),
-    Index(None, "to", "created_at"),
+    Index(None, "to_key", "created_at"),
     # the caps are counted for every mail: the index holds all that counting needs
     Index("ix_outgoing_caps", "kind", "state", "created_at", "to_domain"),
     Index(None, "record_id"),

@@ -276,6 +276,13 @@ def test_the_life_of_a_reply(store: Store) -> None:
         assert tx.outbox.counts() == {OutgoingState.SENT: 1}
 
 
+def test_an_address_is_written_to_as_it_is(store: Store) -> None:
+    """The part before the @ may tell capitals apart (RFC 5321 section 2.4); only the caps do not."""
+    with store.write() as tx:
+        tx.outbox.put(outgoing(), record_id=None, now=NOW)
+        assert tx.outbox.due(NOW, 1, account="a")[0].outgoing.to == "Amina@haven.example"
+
+
 def test_held_mail_is_never_due(store: Store) -> None:
     with store.write() as tx:
         tx.outbox.put(outgoing(state=OutgoingState.HELD), record_id=None, now=NOW)

@@ -118,6 +118,7 @@ def upgrade() -> None:
         sa.Column("account", sa.String(length=100), nullable=False),
         sa.Column("envelope_from", sa.Text(), nullable=False),
         sa.Column("to", sa.Text(), nullable=False),
+        sa.Column("to_key", sa.Text(), nullable=False),
         sa.Column("to_domain", sa.Text(), nullable=False),
         sa.Column("octets", sa.LargeBinary(), nullable=False),
         sa.Column("template", sa.String(length=20), nullable=False),
@@ -136,7 +137,9 @@ def upgrade() -> None:
         batch_op.create_index(
             batch_op.f("ix_outgoing_state_outgoing_next_attempt_at"), ["state", "next_attempt_at"], unique=False
         )
-        batch_op.create_index(batch_op.f("ix_outgoing_to_outgoing_created_at"), ["to", "created_at"], unique=False)
+        batch_op.create_index(
+            batch_op.f("ix_outgoing_to_key_outgoing_created_at"), ["to_key", "created_at"], unique=False
+        )
 
     op.create_table(
         "contribution_aim",
@@ -191,7 +194,7 @@ def downgrade() -> None:
 
     op.drop_table("contribution_aim")
     with op.batch_alter_table("outgoing", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_outgoing_to_outgoing_created_at"))
+        batch_op.drop_index(batch_op.f("ix_outgoing_to_key_outgoing_created_at"))
         batch_op.drop_index(batch_op.f("ix_outgoing_state_outgoing_next_attempt_at"))
         batch_op.drop_index(batch_op.f("ix_outgoing_record_id"))
         batch_op.drop_index("ix_outgoing_caps")
