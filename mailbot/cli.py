@@ -215,8 +215,8 @@ def show(
 @app.command()
 def release(reference: ReferenceArgument, config: ConfigOption = DEFAULT_CONFIG) -> None:
     """Send the acknowledgement that is held for this mail; the worker takes it at its next round."""
-    _settle(reference, config, OutgoingState.QUEUED)
-    console.out.print("It will be sent.")
+    to = _settle(reference, config, OutgoingState.QUEUED)
+    console.out.print(f"It will be sent to {to}.", highlight=False, markup=False)
 
 
 @app.command()
@@ -226,7 +226,8 @@ def drop(reference: ReferenceArgument, config: ConfigOption = DEFAULT_CONFIG) ->
     console.out.print("It is dropped; nobody is answered.")
 
 
-def _settle(reference: str, config: Path, state: OutgoingState) -> None:
+def _settle(reference: str, config: Path, state: OutgoingState) -> str:
+    """Settles what is held for a mail; returns to whom it would go."""
     from mailbot.app import find_record
 
     store, record = find_record(reference, load_config(config))
@@ -234,6 +235,7 @@ def _settle(reference: str, config: Path, state: OutgoingState) -> None:
         if not tx.outbox.settle_held(record.record_id, state, now=datetime.now(UTC)):
             words = record.acknowledgement.reason if record.reply_state is None else f"it is {record.reply_state}"
             raise ConfigError([f"{record.reference}: no acknowledgement is held for it: {words}"])
+    return record.acknowledgement.to or ""
 
 
 @app.command()

@@ -21,6 +21,17 @@ from mailbot.screening.signs import plain_address, robot_address, shown, usable_
 #: recipient into the sender as name=domain
 _FOR_BOUNCES = re.compile(r"srs[01][-+=].*|prvs=.*|.+=.+\..+", re.IGNORECASE | re.DOTALL)
 
+#: what a list's software adds (RFC 2369, RFC 2919); the Return-Path is then the list's own, however it is spelt
+_LIST_HEADERS = (
+    "list-id",
+    "list-post",
+    "list-unsubscribe",
+    "list-help",
+    "list-subscribe",
+    "list-owner",
+    "list-archive",
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipient:
@@ -57,6 +68,10 @@ def choose_recipient(message: Message, *, ours: Collection[str], authenticated: 
         return Recipient(addr_spec=None, reason="From holds no usable address")
     path = message.return_path
     if path is not None and not authenticated and not same_organisation(sender, path):
+        if any(message.header(name) is not None for name in _LIST_HEADERS):
+            return Recipient(
+                addr_spec=None, reason="nobody to answer: it came by a list, whose Return-Path takes bounces"
+            )
         return _unless_unfit(path, ours, "Return-Path, because it vouches for no other", relayed=True)
     for address in message.reply_to:
         if plain_address(address.addr_spec) == plain_address(sender):

@@ -133,3 +133,15 @@ def test_never_ours_never_a_program_always_from_the_mail(
         assert not robot_address(result)
         if path is not None and not authenticated:
             assert same_organisation(result, path)
+
+
+@pytest.mark.parametrize("name", ["List-Id", "List-Post", "List-Unsubscribe"])
+def test_a_lists_own_return_path_is_never_answered(name: str) -> None:
+    """However the list spells its bounce address: here none of the patterns knows it."""
+    message = make_message(
+        return_path="circle+bncBDK4PX7Q2UHRBTWE4PEAMGQEYV3S7ZA@circles.example",
+        more_headers=((name, "<circle.circles.example>"),),
+    )
+    recipient = choose_recipient(message, ours=())
+    assert recipient.addr_spec is None
+    assert "list" in recipient.reason
