@@ -103,17 +103,11 @@ def compose(
     if acknowledgement.to is None or acknowledgement.template is None:
         raise ValueError("this mail is not to be answered")
     kind = acknowledgement.template.value
-    groups, left_out = _groups(classification, campaign, templates)
-    values = {
-        "campaign": campaign,
+    values = _values(message, classification, campaign, templates) | {
         "coordinator": coordinator.display_name or coordinator.addr_spec,
-        "groups": groups,
         "language": language,
-        "left_out": left_out,
-        "name": greeting_name(message.details.person),
         "reference": reference,
         "sender": sender.addr_spec,
-        "subject": _echo(message.subject, campaign),
     }
     mail = build_mail(
         sender=sender,
@@ -138,6 +132,20 @@ def compose(
         template=kind,
         reason=acknowledgement.reason if held else "",
     )
+
+
+def _values(
+    message: Message, classification: Classification, campaign: Campaign, templates: Templates
+) -> dict[str, object]:
+    """What the templates say of the mail and of what was understood, safe to show."""
+    groups, left_out = _groups(classification, campaign, templates)
+    return {
+        "campaign": campaign,
+        "groups": groups,
+        "left_out": left_out,
+        "name": greeting_name(message.details.person),
+        "subject": _echo(message.subject, campaign),
+    }
 
 
 def greeting_name(person: str | None) -> str:
