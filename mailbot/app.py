@@ -14,6 +14,7 @@ from mailbot.errors import ConfigError
 from mailbot.filing import Store
 from mailbot.model import Campaign, Record
 from mailbot.pipeline import Parts, Shown
+from mailbot.reading import read
 from mailbot.rehearsal import rehearse
 from mailbot.rendering import Templates
 from mailbot.replying import compose
@@ -68,7 +69,7 @@ def load_understanding(config: Config | None, watch: Watch | None = None) -> tup
         return make_policy(config), classifier_for(config, load_campaign(config.rules_folders), watch)
     rules = (SHIPPED / "rules",)
     classifier = load_classifier(
-        campaign=load_campaign(rules), rules_folders=rules, cache_folder=default_cache(), progress=watch
+        campaign=load_campaign(rules), rules_folders=rules, cache_folder=default_cache(), read=read, progress=watch
     )
     return Policy(), classifier
 
@@ -79,6 +80,7 @@ def classifier_for(config: Config, campaign: Campaign, watch: Watch | None = Non
         campaign=campaign,
         rules_folders=config.rules_folders,
         cache_folder=config.cache_folder,
+        read=read,
         progress=watch,
     )
 

@@ -2,13 +2,14 @@
 
 ::
 
-    sentences -> features -> heads -> contributions -> class of the message -> review
+    sentences -> vectors -> heads -> contributions -> class of the message -> review
 
 Only this folder imports spaCy, and only when a classifier is loaded.
 """
 
 from __future__ import annotations
 
-from mailbot.classifying.pipeline import Classifier, load_classifier
+from mailbot.classifying.models import load_classifier
+from mailbot.classifying.pipeline import Classifier
 
 __all__ = ["Classifier", "load_classifier"]

@@ -1,4 +1,4 @@
-"""A mail taken apart for the heads: its sentences with their spans, rule hits and features.
+"""A mail taken apart for the heads: its sentences with their spans, rule hits and vectors.
 
 Owns: which texts of a mail are read at all, and what stands around each sentence.
 Must not know: labels and weights. Training and classifying go through here alike.
@@ -7,11 +7,11 @@ Must not know: labels and weights. Training and classifying go through here alik
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mailbot.classifying.features import Context, Features, header_facts, mail_features, sentence_features
+from mailbot.classifying.encoder import Encoded, Encoder, Tokens
+from mailbot.classifying.features import header_facts
 from mailbot.classifying.sentences import MAX_CHARACTERS, RULES_KEY, Sentence, spans_of, split
 from mailbot.model import Message
 
@@ -24,31 +24,45 @@ _POINTS_AT_FORWARD = re.compile(r"\b(?:below|beneath|underneath|forward\w*|fwd|a
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Hit:
+    """A pattern that hit inside a sentence."""
+
+    #: "type:offer", "aim:support" or "none"
+    label: str
+    #: the pattern's id
+    pattern: str
+    #: the words it hit, verbatim
+    words: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
     """A sentence that may carry a contribution."""
 
     sentence: Sentence
     span: Span
-    #: (label, pattern id, words hit) of each pattern
-    hits: tuple[tuple[str, str, str], ...]
-    features: Features
+    hits: tuple[Hit, ...]
+    #: where it stands, of features.PLACES
+    place: tuple[str, ...]
+    tokens: Tokens
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels of the patterns that hit."""
+        return tuple(hit.label for hit in self.hits)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Analysis:
     """A mail as the heads see it."""
 
-    message: Message
-    #: the sender's own text first, then what they forward as a contribution
-    docs: tuple[Doc, ...]
-    subject: Doc
-    #: in the order of the text
+    #: in the order of the text: the sender's own words first, then what they forward as a contribution
     candidates: tuple[Candidate, ...]
+    encoded: Encoded
+    #: of features.FACTS
     facts: tuple[str, ...]
-
-    def mail_features(self, found: Sequence[float]) -> Features:
-        """The features of the whole mail, with numbers about what was found in its sentences."""
-        return mail_features(self.docs[0], self.subject, self.facts, found, self.message)
+    #: length of the sender's own text
+    words: int
 
 
 def texts_of(message: Message) -> tuple[str, ...]:
@@ -59,12 +73,12 @@ def texts_of(message: Message) -> tuple[str, ...]:
     return (own,)
 
 
-def rule_hits(span: Span) -> tuple[tuple[str, str, str], ...]:
-    """(label, pattern id, words) of each pattern that hit inside a span."""
+def rule_hits(span: Span) -> tuple[Hit, ...]:
+    """Each pattern that hit inside a span."""
     if RULES_KEY not in span.doc.spans:
         return ()
     return tuple(
-        (hit.label_, hit.id_, hit.text)
+        Hit(label=hit.label_, pattern=hit.id_, words=hit.text)
         for hit in span.doc.spans[RULES_KEY]
         if hit.start >= span.start and hit.end <= span.end
     )
@@ -85,35 +99,33 @@ def _place(index: int, count: int, sentence: Sentence) -> tuple[str, ...]:
     return tuple(place)
 
 
-def candidates_of(doc: Doc, subject: Doc | None) -> tuple[Candidate, ...]:
-    """The sentences of one text, with their surroundings."""
+def _sentences_of(doc: Doc) -> list[tuple[Sentence, Span, tuple[str, ...]]]:
     sentences = split(doc.text)
     spans = spans_of(doc, sentences)
-    found = []
-    for index, (sentence, span) in enumerate(zip(sentences, spans, strict=True)):
-        hits = rule_hits(span)
-        context = Context(
-            before=spans[index - 1] if index else None,
-            after=spans[index + 1] if index + 1 < len(spans) else None,
-            lead=None if sentence.lead is None else spans[sentence.lead],
-            subject=subject,
-            place=_place(index, len(spans), sentence),
-            rules=tuple(label for label, _, _ in hits),
-        )
-        found.append(Candidate(sentence=sentence, span=span, hits=hits, features=sentence_features(span, context)))
-    return tuple(found)
+    return [
+        (sentence, span, _place(index, len(spans), sentence))
+        for index, (sentence, span) in enumerate(zip(sentences, spans, strict=True))
+    ]
 
 
-def single_features(nlp: Language, text: str) -> Features:
-    """The features of a labelled sentence that stands in no mail."""
-    span = nlp(text)[:]
-    rules = tuple(label for label, _, _ in rule_hits(span))
-    return sentence_features(span, Context(place=("single sentence",), rules=rules))
-
-
-def analyse(nlp: Language, message: Message) -> Analysis:
+def analyse(nlp: Language, encoder: Encoder, message: Message) -> Analysis:
     """Take a mail apart."""
-    docs = tuple(nlp(text[:MAX_CHARACTERS]) for text in texts_of(message))
-    subject = nlp.make_doc(message.subject[:1000])
-    candidates = tuple(candidate for doc in docs for candidate in candidates_of(doc, subject))
-    return Analysis(message=message, docs=docs, subject=subject, candidates=candidates, facts=header_facts(message))
+    texts = texts_of(message)
+    found = [one for text in texts for one in _sentences_of(nlp(text[:MAX_CHARACTERS]))]
+    encoded = encoder.encode(message.subject, message.body.quoted_text, [sentence.text for sentence, _, _ in found])
+    candidates = tuple(
+        Candidate(sentence=sentence, span=span, hits=rule_hits(span), place=place, tokens=tokens)
+        for (sentence, span, place), tokens in zip(found, encoded.tokens, strict=True)
+    )
+    return Analysis(candidates=candidates, encoded=encoded, facts=header_facts(message), words=len(texts[0].split()))
+
+
+def analyse_single(nlp: Language, encoder: Encoder, text: str) -> Analysis:
+    """Take a labelled sentence apart that stands in no mail: one candidate, however it could be cut."""
+    span = nlp(text)[:]
+    encoded = encoder.encode("", "", [text])
+    whole = Sentence(text=text, start=0, end=len(text), block=0, item=False, lead=None)
+    candidate = Candidate(
+        sentence=whole, span=span, hits=rule_hits(span), place=("single sentence",), tokens=encoded.tokens[0]
+    )
+    return Analysis(candidates=(candidate,), encoded=encoded, facts=(), words=len(text.split()))

@@ -1,7 +1,7 @@
 """How good a classifier is, on labelled mail it was not taught.
 
-Owns: the measures, matching found quotes with labelled ones, reading a labelled corpus, cross-validation.
-Must not know: how a mail is read; a caller who wants the real reading stage passes it in.
+Owns: the measures, matching found quotes with labelled ones, reading a labelled corpus.
+Must not know: how a mail is read; the caller passes the reading stage in.
 """
 
 from __future__ import annotations
@@ -9,22 +9,19 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from email.message import EmailMessage
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from mailbot.classifying.examples import Label, LabelledMail, parse_mail
-from mailbot.classifying.learn import train
-from mailbot.classifying.pipeline import Classifier
-from mailbot.classifying.rules import Examples, find_files, load_examples, load_patterns
-from mailbot.classifying.sentences import build_pipeline
-from mailbot.model import Campaign, Classification, Contribution, Message, MessageClass
+from mailbot.classifying.examples import Label, LabelledMail, Read, parse_mail
+from mailbot.model import Classification, Contribution, Message, MessageClass
 
 _TOKEN = re.compile(r"\w+(?:['\u2019]\w+)?")
 #: found and labelled quote are the same contribution from this overlap of words on
 OVERLAP = 0.5
+#: bars of the reliability curve
+BINS = 10
 
 
 class Classifies(Protocol):
@@ -33,6 +30,34 @@ class Classifies(Protocol):
     def classify(self, message: Message) -> Classification:
         """What a mail is."""
         ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a classifier said of a labelled mail."""
+
+    mail: LabelledMail
+    said: Classification
+
+    @property
+    def aims(self) -> frozenset[str]:
+        """The aims under which the mail was filed."""
+        return frozenset(aim for one in self.said.contributions for aim in one.aims)
+
+    @property
+    def class_wrong(self) -> bool:
+        """Whether the class is not the labelled one."""
+        return self.said.message_class is not self.mail.message_class
+
+    @property
+    def wrong(self) -> bool:
+        """Whether the mail lies in a wrong place: its class or its aims are not the labelled ones."""
+        return self.class_wrong or self.aims != self.mail.aims()
+
+    @property
+    def silent(self) -> bool:
+        """Whether it is wrong and asks nobody for a look."""
+        return self.wrong and not self.said.needs_review
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,24 +72,45 @@ class Score:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Bin:
+    """The answers whose confidence lies in one tenth."""
+
+    #: mean of what was claimed, 0 to 1
+    claimed: float
+    #: share that was right, 0 to 1
+    right: float
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Metrics:
-    """What a classifier got right on labelled mail."""
+    """What a classifier got right on labelled mail. Types and aims of a mail are compared as sets."""
 
     mails: int
     class_macro_f1: float
     class_accuracy: float
     #: one for each class that occurs
     per_class: tuple[tuple[MessageClass, Score], ...]
-    #: a found aim counts as right where the labelled contribution that its quote matches has it
+    #: mails by (labelled class, said class)
+    confusion: tuple[tuple[tuple[MessageClass, MessageClass], int], ...]
     aims_micro: Score
     per_aim: tuple[tuple[str, Score], ...]
     types_micro: Score
+    per_type: tuple[tuple[str, Score], ...]
     #: contributions found with the right quote, whatever their type and aims
     quotes: Score
+    #: contributions with the right quote, type and aims
+    wholly_right: Score
     #: share of mails that ask for a person's look
     review_share: float
-    #: of the mails with a wrong class, quote, type or aim, the share that ask for a person's look; 1 when none is wrong
+    #: mails with a wrong class or wrong aims
+    wrong: int
+    #: the share of those that ask for a person's look; 1 when none is wrong
     wrong_in_review: float
+    #: claimed and true share of right classes
+    class_reliability: tuple[Bin, ...]
+    #: claimed and true share of contributions with the right type and aims
+    contribution_reliability: tuple[Bin, ...]
 
 
 def _score(right: int, said: int, labelled: int) -> Score:
@@ -100,153 +146,137 @@ def match(found: Sequence[Contribution], labels: Sequence[Label]) -> list[tuple[
     return matched
 
 
-@dataclass(slots=True)
 class _Tally:
-    right: Counter[str]
-    said: Counter[str]
-    labelled: Counter[str]
+    """Counts what was said, what was labelled, and where the two agree."""
 
-    def score(self, keys: Iterable[str]) -> Score:
-        names = list(keys)
+    def __init__(self) -> None:
+        self.right: Counter[str] = Counter()
+        self.said: Counter[str] = Counter()
+        self.labelled: Counter[str] = Counter()
+
+    def add(self, said: Iterable[str], labelled: Iterable[str]) -> None:
+        one, two = Counter(said), Counter(labelled)
+        self.said += one
+        self.labelled += two
+        self.right += one & two
+
+    def names(self) -> list[str]:
+        return sorted({*self.said, *self.labelled})
+
+    def score(self, *names: str) -> Score:
+        keys = names or tuple(self.names())
         return _score(
-            sum(self.right[name] for name in names),
-            sum(self.said[name] for name in names),
-            sum(self.labelled[name] for name in names),
+            sum(self.right[name] for name in keys),
+            sum(self.said[name] for name in keys),
+            sum(self.labelled[name] for name in keys),
         )
 
-
-def _tally() -> _Tally:
-    return _Tally(Counter(), Counter(), Counter())
-
-
-def _is_wrong(
-    classification: Classification, mail: LabelledMail, matched: Sequence[tuple[Contribution, Label]]
-) -> bool:
-    return (
-        classification.message_class is not mail.message_class
-        or not len(matched) == len(mail.contributions) == len(classification.contributions)
-        or any(one.type is not label.type or set(one.aims) != set(label.aims) for one, label in matched)
-    )
+    def each(self) -> tuple[tuple[str, Score], ...]:
+        return tuple((name, self.score(name)) for name in self.names())
 
 
-def measure(answers: Sequence[tuple[Classification, LabelledMail]]) -> Metrics:
+def reliability(answers: Sequence[tuple[float, bool]]) -> tuple[Bin, ...]:
+    """Claimed against true shares, by tenths of what was claimed; empty tenths left out.
+
+    Args:
+        answers: what was claimed, 0 to 1, and whether it was right.
+
+    Source:
+        DeGroot, Fienberg, "The Comparison and Evaluation of Forecasters", The Statistician 32 (1983).
+    """
+    bins: list[Bin] = []
+    for number in range(BINS):
+        inside = [one for one in answers if min(int(one[0] * BINS), BINS - 1) == number]
+        if inside:
+            count = len(inside)
+            bins.append(
+                Bin(
+                    claimed=sum(claimed for claimed, _ in inside) / count,
+                    right=sum(right for _, right in inside) / count,
+                    count=count,
+                )
+            )
+    return tuple(bins)
+
+
+def measure(answers: Sequence[Answer]) -> Metrics:
     """Compare answers with labels."""
-    classes, types, aims, quotes = _tally(), _tally(), _tally(), _tally()
-    reviewed = wrong = wrong_reviewed = 0
-    for answer, mail in answers:
-        matched = match(answer.contributions, mail.contributions)
-        classes.said[answer.message_class] += 1
-        classes.labelled[mail.message_class] += 1
-        classes.right[mail.message_class] += answer.message_class is mail.message_class
-        quotes.said["quote"] += len(answer.contributions)
-        quotes.labelled["quote"] += len(mail.contributions)
-        quotes.right["quote"] += len(matched)
-        types.said.update(one.type for one in answer.contributions)
-        types.labelled.update(label.type for label in mail.contributions)
-        types.right.update(one.type for one, label in matched if one.type is label.type)
-        aims.said.update(aim for one in answer.contributions for aim in one.aims)
-        aims.labelled.update(aim for label in mail.contributions for aim in label.aims)
-        aims.right.update(aim for one, label in matched for aim in one.aims if aim in label.aims)
-        reviewed += answer.needs_review
-        if _is_wrong(answer, mail, matched):
-            wrong += 1
-            wrong_reviewed += answer.needs_review
-    present = [one for one in MessageClass if classes.labelled[one] or classes.said[one]]
-    per_class = tuple((one, classes.score([one])) for one in present)
-    names = sorted({*aims.said, *aims.labelled})
+    classes, types, aims, quotes, whole = _Tally(), _Tally(), _Tally(), _Tally(), _Tally()
+    confusion: Counter[tuple[MessageClass, MessageClass]] = Counter()
+    sure: list[tuple[float, bool]] = []
+    for answer in answers:
+        found, labels = answer.said.contributions, answer.mail.contributions
+        classes.add([answer.said.message_class], [answer.mail.message_class])
+        confusion[answer.mail.message_class, answer.said.message_class] += 1
+        types.add({one.type for one in found}, {label.type for label in labels})
+        aims.add(answer.aims, answer.mail.aims())
+        matched = match(found, labels)
+        agreed = {id(one) for one, label in matched if one.type is label.type and set(one.aims) == set(label.aims)}
+        quotes.add(["quote"] * len(found), ["quote"] * len(labels))
+        quotes.right["quote"] += len(matched) - min(len(found), len(labels))
+        whole.add(["whole"] * len(found), ["whole"] * len(labels))
+        whole.right["whole"] += len(agreed) - min(len(found), len(labels))
+        sure += [(one.confidence, id(one) in agreed) for one in found]
+    per_class = tuple((one, classes.score(one)) for one in MessageClass if one in classes.names())
+    wrong = [answer for answer in answers if answer.wrong]
     count = max(len(answers), 1)
     return Metrics(
         mails=len(answers),
         class_macro_f1=sum(score.f1 for _, score in per_class) / max(len(per_class), 1),
         class_accuracy=classes.right.total() / count,
         per_class=per_class,
-        aims_micro=aims.score(names),
-        per_aim=tuple((name, aims.score([name])) for name in names),
-        types_micro=types.score({*types.said, *types.labelled}),
-        quotes=quotes.score(["quote"]),
-        review_share=reviewed / count,
-        wrong_in_review=wrong_reviewed / wrong if wrong else 1.0,
+        confusion=tuple(sorted(confusion.items())),
+        aims_micro=aims.score(),
+        per_aim=aims.each(),
+        types_micro=types.score(),
+        per_type=types.each(),
+        quotes=quotes.score(),
+        wholly_right=whole.score(),
+        review_share=sum(answer.said.needs_review for answer in answers) / count,
+        wrong=len(wrong),
+        wrong_in_review=sum(not answer.silent for answer in wrong) / len(wrong) if wrong else 1.0,
+        class_reliability=reliability([(answer.said.confidence, not answer.class_wrong) for answer in answers]),
+        contribution_reliability=reliability(sure),
     )
 
 
-def evaluate(classifier: Classifies, mails: Iterable[LabelledMail]) -> Metrics:
-    """Classify labelled mails and compare.
+def answer_all(
+    classifier: Classifies, mails: Sequence[LabelledMail], progress: Callable[[str, float], None] | None = None
+) -> list[Answer]:
+    """Classify labelled mails.
 
     Args:
         classifier: not taught with these mails, or the figures flatter it.
         mails: from `load_corpus`.
+        progress: told what is being done and the share that is done, 0 to 1.
     """
-    return measure([(classifier.classify(mail.message), mail) for mail in mails])
+    answers = []
+    for number, mail in enumerate(mails):
+        if progress:
+            progress("Classifying", number / len(mails))
+        answers.append(Answer(mail=mail, said=classifier.classify(mail.message)))
+    if progress:
+        progress("Classified", 1.0)
+    return answers
 
 
-def mail_octets(row: Mapping[str, object]) -> bytes:
-    """The mail that a row of a labelled corpus describes, as RFC 5322 octets."""
-    mail = EmailMessage()
-    mail["From"] = f"{json.dumps(str(row['from_name']), ensure_ascii=False)} <{row['from_email']}>"
-    mail["To"] = "coordinator@campaign.example"
-    mail["Subject"] = " ".join(str(row["subject"]).split())
-    mail["Message-ID"] = f"<{row['id']}@corpus.example>"
-    if row.get("reply_to"):
-        mail["Reply-To"] = str(row["reply_to"])
-    headers = row.get("headers")
-    given = {str(name): str(value) for name, value in headers.items()} if isinstance(headers, dict) else {}
-    for name, value in given.items():
-        # The description of a report's or calendar's parts would not fit a mail of one part.
-        if name.lower() not in ("content-type", "from", "to", "subject", "message-id", "mime-version"):
-            mail[name] = value
-    mail.set_content(str(row["body"]))
-    return mail.as_bytes()
-
-
-def load_corpus(path: Path, read: Callable[[bytes], Message] | None = None) -> tuple[LabelledMail, ...]:
+def load_corpus(path: Path, read: Read) -> tuple[LabelledMail, ...]:
     """Read a file of labelled mails.
 
     Args:
         path: one JSON object a line, in the format of rules/examples/.
-        read: the reading stage; without it the message is made from the row, its body as the sender's own text.
+        read: the reading stage.
 
     Raises:
-        ValueError: a line is no labelled mail.
+        ValueError: a line is no labelled mail, with file and line.
+        OSError: the file cannot be read.
     """
     mails = []
-    for line in path.read_text(encoding="utf-8").split("\n"):
+    for number, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), start=1):
         if line.strip():
-            row = json.loads(line)
-            mail = parse_mail(row)
-            mails.append(replace(mail, message=read(mail_octets(row))) if read else mail)
+            try:
+                mails.append(parse_mail(json.loads(line), read))
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+                raise ValueError(f"{path}, line {number}: {reason}") from error
     return tuple(mails)
-
-
-def held_out_answers(
-    *,
-    campaign: Campaign,
-    rules_folders: Sequence[Path],
-    folds: int = 5,
-    progress: Callable[[str, float], None] | None = None,
-) -> list[tuple[Classification, LabelledMail]]:
-    """Train on all but one part of the labelled mails and answer that part, for each part in turn.
-
-    Args:
-        campaign: whose aims are told apart.
-        rules_folders: as for `load_classifier`.
-        folds: how many parts, at least 2; single sentences are taught in every fold.
-        progress: told what is being done and the share that is done, 0 to 1.
-
-    Returns:
-        For each labelled mail the answer of a model that was not taught it.
-    """
-    files = find_files(rules_folders)
-    patterns, _ = load_patterns(files.patterns, campaign)
-    nlp = build_pipeline([pattern.for_ruler() for pattern in patterns])
-    examples = load_examples(files.examples, campaign)
-    answers: list[tuple[Classification, LabelledMail]] = []
-    for fold in range(folds):
-        if progress:
-            progress(f"Part {fold + 1} of {folds}", fold / folds)
-        taught = tuple(mail for number, mail in enumerate(examples.mails) if number % folds != fold)
-        held = [mail for number, mail in enumerate(examples.mails) if number % folds == fold]
-        part = Examples(mails=taught, sentences=examples.sentences, problems=())
-        model = train(nlp, part, campaign, lambda _what, _share: None)
-        classifier = Classifier(nlp=nlp, model=model, version=f"fold-{fold}", problems=())
-        answers += [(classifier.classify(mail.message), mail) for mail in held]
-    return answers

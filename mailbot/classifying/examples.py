@@ -1,23 +1,27 @@
 """Labelled mails and sentences: what the files in rules/examples/ hold, as values.
 
-Owns: the two formats of a line, the check that labels follow the labelling guide, and turning a row into a Message.
-Must not know: files, campaigns, models.
+Owns: the two formats of a line, the check that labels follow the labelling guide, and the mail that a row stands for.
+Must not know: files, campaigns, models, how a mail is read: the caller passes the reading stage in.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from email.message import EmailMessage
 
-from mailbot.model import Address, Attachment, Body, ContributionType, Details, Message, MessageClass
+from mailbot.model import ContributionType, Message, MessageClass
 
-_FORWARD = re.compile(r"^[ \t>]*(?:-{2,} ?forwarded message|begin forwarded message)", re.IGNORECASE | re.MULTILINE)
-_QUOTED = re.compile(r"^[ \t]*(?:>.*|-{2,} ?original message.*|on .{4,120}wrote:[ \t]*)$", re.IGNORECASE)
-_ORIGINAL = re.compile(r"^[ \t]*-{2,} ?original message", re.IGNORECASE | re.MULTILINE)
+#: the reading stage
+Read = Callable[[bytes], Message]
+
 _REPORT = re.compile(r"report-type=\"?([\w-]+)", re.IGNORECASE)
 _METHOD = re.compile(r"method=\"?(\w+)", re.IGNORECASE)
+#: header fields that the mail has from elsewhere in its row
+_OWN_FIELDS = ("content-type", "content-transfer-encoding", "from", "to", "subject", "message-id", "mime-version")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +39,8 @@ class LabelledMail:
     """A mail with the class and contributions a person gave it."""
 
     id: str
+    #: names the example by what it holds
+    fingerprint: str
     message: Message
     message_class: MessageClass
     contributions: tuple[Label, ...]
@@ -70,14 +76,24 @@ def _text(row: Mapping[str, object], key: str) -> str:
     return value if isinstance(value, str) else ""
 
 
-def parse_example(row: Mapping[str, object]) -> LabelledMail | LabelledSentence:
+def fingerprint(row: Mapping[str, object]) -> str:
+    """Names an example by what it holds, 16 hexadecimal digits; the order of its keys does not matter."""
+    text = json.dumps(row, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def parse_example(row: Mapping[str, object], read: Read) -> LabelledMail | LabelledSentence:
     """Read one line of rules/examples/*.jsonl, in either format.
+
+    Args:
+        row: the line.
+        read: the reading stage.
 
     Raises:
         ValueError: a label breaks the labelling guide, or a quote is not in the mail.
         KeyError: a key is missing.
     """
-    return _parse_sentence(row) if "text" in row else parse_mail(row)
+    return _parse_sentence(row) if "text" in row else parse_mail(row, read)
 
 
 def _parse_sentence(row: Mapping[str, object]) -> LabelledSentence:
@@ -92,8 +108,12 @@ def _parse_sentence(row: Mapping[str, object]) -> LabelledSentence:
     return LabelledSentence(id=_text(row, "id"), text=text, type=carried, aim_keys=aims)
 
 
-def parse_mail(row: Mapping[str, object]) -> LabelledMail:
+def parse_mail(row: Mapping[str, object], read: Read) -> LabelledMail:
     """Read one labelled mail.
+
+    Args:
+        row: the line.
+        read: the reading stage.
 
     Raises:
         ValueError: a label breaks the labelling guide, or a quote is not in the mail.
@@ -114,68 +134,42 @@ def parse_mail(row: Mapping[str, object]) -> LabelledMail:
     if (message_class is MessageClass.CONTRIBUTION) != bool(labels):
         raise ValueError("class is contribution exactly if there are contributions")
     return LabelledMail(
-        id=_text(row, "id"), message=message_from_row(row), message_class=message_class, contributions=tuple(labels)
+        id=_text(row, "id"),
+        fingerprint=fingerprint(row),
+        message=read(mail_octets(row)),
+        message_class=message_class,
+        contributions=tuple(labels),
     )
 
 
-def _body(text: str, subject: str) -> Body:
-    """Take quoted and forwarded mail off a body; signatures stay, since only reading knows them well."""
-    forward = _FORWARD.search(text)
-    if forward is None and subject.lower().startswith(("fw:", "fwd:")):
-        forward = _ORIGINAL.search(text)
-    own, forwarded = (text[: forward.start()], text[forward.start() :]) if forward else (text, "")
-    kept: list[str] = []
-    quoted: list[str] = []
-    rest_is_quoted = False
-    for line in own.split("\n"):
-        rest_is_quoted = rest_is_quoted or bool(_ORIGINAL.match(line))
-        (quoted if rest_is_quoted or _QUOTED.match(line) else kept).append(line)
-    return Body(own_text="\n".join(kept).strip("\n"), forwarded_text=forwarded, quoted_text="\n".join(quoted))
-
-
-def _headers(row: Mapping[str, object]) -> tuple[tuple[str, str], ...]:
-    given = row.get("headers")
-    pairs = given.items() if isinstance(given, dict) else ()
-    return tuple((str(name).lower(), str(value)) for name, value in pairs)
-
-
-def _attachments(headers: Mapping[str, str]) -> tuple[Attachment, ...]:
-    if headers.get("x-ms-has-attach", "").lower() != "yes":
-        return ()
-    return (Attachment(filename="", content_type="application/octet-stream", size_octets=0),)
-
-
-def message_from_row(row: Mapping[str, object]) -> Message:
-    """The Message that a row of labelled mail stands for, without building a mail from it.
+def mail_octets(row: Mapping[str, object]) -> bytes:
+    """The mail that a row stands for, as RFC 5322 octets.
 
     Source:
-        the corpus' format: from_name, from_email, reply_to, subject, headers, body.
+        the corpus' format: from_name, from_email, reply_to, subject, headers, body. Where the headers tell of a report
+        (RFC 6522) or a calendar answer (RFC 5546), the mail gets an empty part of that kind.
     """
-    pairs = _headers(row)
-    headers = dict(reversed(pairs))
-    content_type = headers.get("content-type", "")
-    report, method = _REPORT.search(content_type), _METHOD.search(content_type)
-    addr_spec = _text(row, "from_email")
-    reply_to = _text(row, "reply_to")
-    return_path = headers.get("return-path")
-    octets = f"{addr_spec}\n{_text(row, 'subject')}\n{_text(row, 'body')}".encode()
-    return Message(
-        message_id=f"<{_text(row, 'id')}@example>",
-        content_hash=hashlib.sha256(octets).hexdigest(),
-        subject=_text(row, "subject"),
-        from_address=Address(display_name=_text(row, "from_name"), addr_spec=addr_spec) if addr_spec else None,
-        reply_to=(Address(display_name="", addr_spec=reply_to),) if reply_to else (),
-        recipients=(),
-        return_path=None if return_path is None else return_path.strip("<> "),
-        date=None,
-        in_reply_to=headers.get("in-reply-to"),
-        references=(),
-        headers=pairs,
-        body=_body(_text(row, "body"), _text(row, "subject")),
-        content_types=(content_type.partition(";")[0].strip().lower() or "text/plain",),
-        report_type=report.group(1).lower() if report else None,
-        calendar_method=method.group(1).upper() if method and "calendar" in content_type else None,
-        attachments=_attachments(headers),
-        defects=(),
-        details=Details(),
-    )
+    mail = EmailMessage()
+    mail["From"] = f"{json.dumps(_text(row, 'from_name'), ensure_ascii=False)} <{_text(row, 'from_email')}>"
+    mail["To"] = "coordinator@campaign.example"
+    mail["Subject"] = " ".join(_text(row, "subject").split())
+    mail["Message-ID"] = f"<{_text(row, 'id')}@corpus.example>"
+    if reply_to := _text(row, "reply_to"):
+        mail["Reply-To"] = reply_to
+    headers = row.get("headers")
+    given = {str(name): str(value) for name, value in headers.items()} if isinstance(headers, dict) else {}
+    for name, value in given.items():
+        if name.lower() not in _OWN_FIELDS:
+            mail[name] = " ".join(value.split())
+    mail.set_content(_text(row, "body"))
+    content_type = next((value for name, value in given.items() if name.lower() == "content-type"), "")
+    if report := _REPORT.search(content_type):
+        mail.make_mixed()
+        mail.set_type("multipart/report")
+        mail.set_param("report-type", report.group(1).lower())
+    elif (method := _METHOD.search(content_type)) and "calendar" in content_type:
+        mail.add_alternative("BEGIN:VCALENDAR\nEND:VCALENDAR\n", subtype="calendar")
+        mail.get_payload()[1].set_param("method", method.group(1).upper())  # type: ignore[union-attr, index]
+    elif given.get("X-MS-Has-Attach", "").lower() == "yes":
+        mail.add_attachment(b"", maintype="application", subtype="octet-stream", filename="attachment")
+    return mail.as_bytes()

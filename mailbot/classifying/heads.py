@@ -1,7 +1,7 @@
-"""Linear heads: logistic regression over sparse features, in numpy.
+"""Linear heads: logistic regression around a prior, and the calibration of what they say.
 
-Owns: fitting, answering, saying which features spoke for an answer, and calibration.
-Must not know: what a feature or an answer means.
+Owns: fitting, answering, calibration.
+Must not know: what a column or an answer means.
 """
 
 from __future__ import annotations
@@ -11,60 +11,26 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mailbot.classifying.features import PLACES, Features, Rows
-
 Floats = NDArray[np.float32]
-
-_SEED = 20_181_115
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Training:
-    """How a head is fitted; found by cross-validation on the training mails."""
-
-    #: one answer of several (softmax) or several answers at once (sigmoid)
-    exclusive: bool
-    epochs: int = 10
-    batch: int = 64
-    #: Adagrad's step
-    rate: float = 0.5
-    #: weight decay on the features that a batch touches
-    decay: float = 1e-4
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
     """A fitted head."""
 
-    #: PLACES by answers
+    #: columns by answers
     weights: Floats
+    #: one answer of several (softmax) or several answers at once (logistic)
     exclusive: bool
 
-    def scores(self, rows: Rows) -> Floats:
-        """Log-odds-like scores, rows by answers."""
-        if not len(rows):
-            return np.zeros((0, self.weights.shape[1]), dtype=np.float32)
-        products = self.weights[rows.indices] * rows.values[:, None]
-        totals: Floats = np.add.reduceat(products, rows.offsets[:-1], axis=0)
-        return totals
-
-    def probabilities(self, rows: Rows) -> Floats:
+    def probabilities(self, rows: Floats) -> Floats:
         """Probabilities, rows by answers."""
-        return squash(self.scores(rows), exclusive=self.exclusive)
+        return squash(rows @ self.weights, exclusive=self.exclusive)
 
-    def attributions(self, features: Features, answer: int) -> dict[int, float]:
-        """How much each token of a sentence spoke for an answer, in score units above the mean of the answers.
-
-        Returns:
-            Owner to the sum of its features' weights times values; features without an owner left out.
-        """
-        weights = self.weights[features.indices]
-        lean = weights[:, answer] - (weights.mean(axis=1) if self.exclusive else 0.0)
-        found: dict[int, float] = {}
-        for owner, value in zip(features.owners.tolist(), (lean * features.values).tolist(), strict=True):
-            if owner >= 0:
-                found[owner] = found.get(owner, 0.0) + value
-        return found
+    def lean(self, answer: int) -> Floats:
+        """How much a unit of each column speaks for an answer and not for the others."""
+        weights: Floats = self.weights[:, answer]
+        return weights - self.weights.mean(axis=1) if self.exclusive else weights
 
 
 def squash(scores: Floats, *, exclusive: bool) -> Floats:
@@ -77,53 +43,45 @@ def squash(scores: Floats, *, exclusive: bool) -> Floats:
     return shares
 
 
-def select(rows: Rows, chosen: NDArray[np.int64]) -> Rows:
-    """The chosen rows, in the order given."""
-    lengths = rows.offsets[chosen + 1] - rows.offsets[chosen]
-    ends = np.cumsum(lengths)
-    offsets = np.concatenate([[0], ends]).astype(np.int64)
-    places = np.arange(int(ends[-1]) if len(ends) else 0) + np.repeat(rows.offsets[chosen] - offsets[:-1], lengths)
-    return Rows(indices=rows.indices[places], values=rows.values[places], offsets=offsets)
-
-
-def fit(rows: Rows, targets: Floats, weights: Floats, training: Training) -> Head:
-    """Fit a head by mini-batch Adagrad; the same input gives the same head.
+def fit(rows: Floats, targets: Floats, weights: Floats, prior: Head, stiffness: Floats) -> Head:
+    """Fit a head by maximum a posteriori: logistic regression with a Gaussian prior around another head.
 
     Args:
-        rows: one row for each example.
+        rows: examples by columns.
         targets: examples by answers, 0 to 1.
-        weights: examples by answers, how much each answer counts; 0 where it is not known.
-        training: how.
+        weights: examples by answers, how much each answer counts; 0 where it is not known. Exclusive answers count by
+            their first column.
+        prior: what was known before.
+        stiffness: columns by answers, how strongly the evidence must pull to move a weight away from the prior.
+
+    Returns:
+        The head, rounded to half precision, which is what the model's file keeps.
 
     Source:
-        Duchi, Hazan, Singer, "Adaptive Subgradient Methods", JMLR 12 (2011).
+        Bishop, "Pattern Recognition and Machine Learning" (2006), section 4.5; L-BFGS as scipy has it.
     """
-    random = np.random.default_rng(_SEED)
-    answers = targets.shape[1]
-    table = np.zeros((PLACES, answers), dtype=np.float32)
-    squares = np.full((PLACES, answers), 1e-6, dtype=np.float32)
-    useful = np.flatnonzero(weights.sum(axis=1) > 0)
-    for _ in range(training.epochs):
-        order = random.permutation(useful)
-        for start in range(0, len(order), training.batch):
-            chosen = order[start : start + training.batch]
-            part = select(rows, chosen)
-            places, inverse = np.unique(part.indices, return_inverse=True)
-            owners = np.repeat(np.arange(len(chosen)), np.diff(part.offsets))
-            current = table[places]
-            scores = np.add.reduceat(current[inverse] * part.values[:, None], part.offsets[:-1], axis=0)
-            error = (squash(scores, exclusive=training.exclusive) - targets[chosen]) * weights[chosen]
-            # Sums by bincount, not by a matrix product: no threads, so the same head on every machine and load.
-            sums = [
-                np.bincount(inverse, weights=part.values * error[owners, answer], minlength=len(places))
-                for answer in range(answers)
-            ]
-            gradient = (np.stack(sums, axis=1) / len(chosen)).astype(np.float32) + training.decay * current
-            total = squares[places] + gradient * gradient
-            squares[places] = total
-            table[places] = current - training.rate * gradient / np.sqrt(total)
-    # Half precision is what the model's file keeps: a fresh model and one from the file give the same answers.
-    return Head(weights=table.astype(np.float16).astype(np.float32), exclusive=training.exclusive)
+    from scipy.optimize import minimize
+
+    start = prior.weights.astype(np.float64)
+    table, goals, counts = rows.astype(np.float64), targets.astype(np.float64), weights.astype(np.float64)
+    pull = stiffness.astype(np.float64)
+
+    def loss(flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        current = flat.reshape(start.shape)
+        scores = table @ current
+        if prior.exclusive:
+            top = scores.max(axis=1, keepdims=True)
+            logs = scores - top - np.log(np.exp(scores - top).sum(axis=1, keepdims=True))
+            value = -(counts * goals * logs).sum()
+            error = counts[:, :1] * (np.exp(logs) - goals)
+        else:
+            value = (counts * (np.logaddexp(0, scores) - goals * scores)).sum()
+            error = counts * (1.0 / (1.0 + np.exp(-np.clip(scores, -30, 30))) - goals)
+        away = current - start
+        return float(value + 0.5 * (pull * away * away).sum()), (table.T @ error + pull * away).ravel()
+
+    found = minimize(loss, start.ravel(), jac=True, method="L-BFGS-B", options={"maxiter": 200})
+    return Head(weights=found.x.reshape(start.shape).astype(np.float16).astype(np.float32), exclusive=prior.exclusive)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,32 +106,14 @@ def calibrate(probabilities: list[float], right: list[bool]) -> Calibration:
     """Fit Platt scaling on answers of folds that were held out.
 
     Source:
-        Platt, "Probabilistic Outputs for Support Vector Machines" (1999), with its smoothed targets; Newton's method
-        with halved steps after Lin, Lin, Weng (2007), for the plain one runs away on boasts that are often wrong.
+        Platt, "Probabilistic Outputs for Support Vector Machines" (1999), with its smoothed targets.
     """
     if len(set(right)) < 2:
         return Calibration()
     hits, misses = sum(right), len(right) - sum(right)
-    targets = np.where(np.array(right), (hits + 1) / (hits + 2), 1 / (misses + 2))
-    scores = np.array([_logit(probability) for probability in probabilities])
-    design = np.stack([scores, np.ones_like(scores)], axis=1)
-    prior = np.array([1.0, 0.0])
-
-    def loss(solution: NDArray[np.float64]) -> float:
-        values = design @ solution
-        likelihood = np.logaddexp(0, values) - targets * values
-        return float(likelihood.sum() + 0.5 * ((solution - prior) ** 2).sum())
-
-    solution = prior
-    for _ in range(50):
-        chance = 1.0 / (1.0 + np.exp(-np.clip(design @ solution, -30, 30)))
-        gradient = design.T @ (chance - targets) + (solution - prior)
-        hessian = (design * (chance * (1 - chance))[:, None]).T @ design + np.eye(2)
-        step = np.linalg.solve(hessian, gradient)
-        while loss(solution - step) > loss(solution) and float(np.abs(step).max()) > 1e-8:
-            step = step / 2
-        solution = solution - step
-        if float(np.abs(step).max()) < 1e-8:
-            break
+    rows = np.array([[_logit(probability), 1.0] for probability in probabilities], dtype=np.float32)
+    targets = np.where(np.array(right), (hits + 1) / (hits + 2), 1 / (misses + 2)).astype(np.float32)[:, None]
+    prior = Head(weights=np.array([[1.0], [0.0]], dtype=np.float32), exclusive=False)
+    head = fit(rows, targets, np.ones_like(targets), prior, np.ones((2, 1), dtype=np.float32))
     # A negative slope would turn doubt into certainty; little data may give one.
-    return Calibration(slope=max(float(solution[0]), 0.1), intercept=float(solution[1]))
+    return Calibration(slope=max(float(head.weights[0, 0]), 0.1), intercept=float(head.weights[1, 0]))

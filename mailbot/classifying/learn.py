@@ -1,46 +1,91 @@
 """From labelled examples to a trained model.
 
-Owns: what each head is taught, cross-fitting, calibration, thresholds.
+Owns: what each head is taught, cross-fitting, limits, calibration.
 Must not know: where examples come from, how a Classification is worded.
 
-The head for the class of a mail looks at what the sentence heads found. In training it must see findings as uncertain
-as they will be later, so the sentence heads answer for each mail from a fold that did not hold it (cross-fitting).
+The encoder came with heads of its own, taught together with it. They are the prior: the examples that it has not seen
+(a coordinator's own, her corrections, and those held back when it was built) move them as far as they have reason to.
+Everything else is fitted on those examples alone, for on what it was taught the encoder is surer than it will ever be
+again; and each is answered by heads that were not taught it (cross-fitting).
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mailbot.classifying.analysis import Analysis, Candidate, analyse, single_features
+from mailbot.classifying.analysis import Analysis, Candidate, analyse, analyse_single
+from mailbot.classifying.encoder import Encoder
+from mailbot.classifying.evaluate import Answer
 from mailbot.classifying.examples import Label, LabelledMail
-from mailbot.classifying.features import MACHINE_FACTS, Features, Rows, rows_of
-from mailbot.classifying.heads import Calibration, Floats, Head, Training, calibrate, fit, select
+from mailbot.classifying.features import FACTS, PLACES, TYPE_LABELS, aim_row, mail_row, sentence_row
+from mailbot.classifying.heads import Calibration, Floats, Head, calibrate, fit
+from mailbot.classifying.review import DOUBTS, Evidence, doubts, plain_reasons
 from mailbot.classifying.rules import Examples
-from mailbot.model import Campaign, ContributionType, MessageClass
+from mailbot.classifying.verdicts import (
+    CLASSES,
+    FINDINGS,
+    TYPES,
+    Decision,
+    Limits,
+    Verdict,
+    decide,
+    findings,
+    verdict_of,
+)
+from mailbot.model import Campaign, Classification, Contribution, ContributionType, MessageClass
 
 if TYPE_CHECKING:
     from spacy.language import Language
 
-#: the answers of the type head; "none" first
-TYPES: tuple[ContributionType | None, ...] = (None, *ContributionType)
-CLASSES: tuple[MessageClass, ...] = tuple(MessageClass)
-
-# Found by five-fold cross-validation on the shipped training mails.
-_TYPE = Training(exclusive=True, epochs=5, rate=0.25, decay=3e-5)
-_AIMS = Training(exclusive=False, epochs=5, rate=0.25, decay=3e-5)
-_CLASS = Training(exclusive=True, epochs=15, rate=0.1, decay=1e-5, batch=32)
-_FOLDS = 4
-#: the likeliest aim counts from here, every further aim from _FURTHER_AIM
-_FIRST_AIM = 0.2
-_FURTHER_AIM = 0.6
+_FOLDS = 5
+#: with fewer mails that the encoder has not seen the built-in limits stay
+_ENOUGH = 40
+#: share of mails that may ask for a look because of measured doubt
+_LOOKS = 0.13
+#: how strongly the prior holds what it knows, and what it does not know
+_KNOWN, _NEW = 20.0, 1.0
 
 Progress = Callable[[str, float], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Base:
+    """The heads that the encoder was built with; each table's last row is the bias."""
+
+    #: the aims that the aim head knows
+    aims: tuple[str, ...]
+    #: 2 * WIDTH + 1 by TYPES
+    types: Floats
+    #: 2 * WIDTH + 1 by aims
+    aim_table: Floats
+    #: 2 * WIDTH + 1 by CLASSES
+    classes: Floats
+    #: fingerprints of the examples that the encoder was taught
+    seen: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """Where a mail was filed: enough to compare two models by."""
+
+    message_class: MessageClass
+    aims: tuple[str, ...]
+    types: tuple[str, ...]
+
+    @classmethod
+    def of(cls, answer: Answer) -> Said:
+        """What an answer says."""
+        return cls(
+            message_class=answer.said.message_class,
+            aims=tuple(sorted(answer.aims)),
+            types=tuple(sorted({one.type for one in answer.said.contributions})),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,282 +96,399 @@ class Model:
     type_head: Head
     aim_head: Head
     class_head: Head
-    #: a sentence carries a contribution from this probability on
-    carrying: float
+    #: says how likely the answer for a mail is wrong in class or aims
+    doubt_head: Head
+    limits: Limits
+    #: a mail asks for a look from this doubt on
+    doubt_limit: float
     class_calibration: Calibration
     contribution_calibration: Calibration
-    #: share of automatic mail among the examples whose headers only a machine writes
-    machine_confidence: float
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What the sentence heads say about one sentence."""
-
-    #: probability that it carries a contribution
-    carrying: float
-    type: ContributionType
-    #: probability of the type, given that it carries one
-    type_probability: float
-    #: the runner-up's probability
-    type_margin: float
-    aims: tuple[str, ...]
-    #: probability that exactly these aims are right
-    aims_probability: float
+    #: what heads that were not taught a mail said of it, by the mail's fingerprint
+    held_out: Mapping[str, Said]
 
     @property
-    def probability(self) -> float:
-        """Raw probability that it is a contribution of this type with these aims."""
-        return math.sqrt(self.carrying) * self.type_probability * self.aims_probability
+    def version(self) -> str:
+        """Names the model by its weights, in hexadecimal."""
+        digest = hashlib.sha256()
+        for head in (self.type_head, self.aim_head, self.class_head, self.doubt_head):
+            digest.update(head.weights.astype(np.float16).tobytes())
+        return digest.hexdigest()
+
+    def verdicts(self, analysis: Analysis) -> list[Verdict]:
+        """What the sentence heads say of each sentence."""
+        if not analysis.candidates:
+            return []
+        types = self.type_head.probabilities(type_rows(analysis))
+        aims = self.aim_head.probabilities(aim_rows(analysis, self.aims))
+        return [verdict_of(types[row], aims[row], self.aims, self.limits) for row in range(len(types))]
+
+    def chances(self, analysis: Analysis, verdicts: Sequence[Verdict]) -> Floats:
+        """What the class head says, in the order of CLASSES."""
+        chances: Floats = self.class_head.probabilities(class_row(analysis, verdicts)[None])[0]
+        return chances
+
+    def doubt(self, evidence: Evidence) -> float:
+        """How likely the answer for a mail is wrong in class or aims, 0 to 1."""
+        return float(self.doubt_head.probabilities(np.array([doubts(evidence)], dtype=np.float32))[0, 0])
 
 
-def choose_aims(probabilities: Floats, keys: Sequence[str]) -> tuple[tuple[str, ...], float]:
-    """The aims that are likely enough, in the campaign's order, and the probability of just that choice."""
-    best = int(probabilities.argmax())
-    chosen = {index for index, value in enumerate(probabilities.tolist()) if value >= _FURTHER_AIM}
-    if probabilities[best] >= _FIRST_AIM:
-        chosen.add(best)
-    others = [float(value) for index, value in enumerate(probabilities) if index not in chosen]
-    if not chosen:
-        return (), float(np.prod([1 - value for value in others]))
-    # The aims compete, although the head scores each alone: what matters is the lead over the others.
-    strength = min(float(probabilities[index]) for index in chosen)
-    return tuple(keys[index] for index in sorted(chosen)), strength / (strength + sum(others) + 0.05)
-
-
-def verdict_of(types: Floats, aims: Floats, keys: Sequence[str]) -> Verdict:
-    """Put the answers of the sentence heads into words.
-
-    Args:
-        types: probabilities in the order of TYPES.
-        aims: probabilities in the order of `keys`.
-        keys: the campaign's aims.
-    """
-    carrying = float(1 - types[0])
-    among = types[1:] / max(carrying, 1e-6)
-    order = np.argsort(-among)
-    chosen, probability = choose_aims(aims, keys)
-    kind = TYPES[1 + int(order[0])] or ContributionType.OFFER
-    return Verdict(
-        carrying=carrying,
-        type=kind,
-        type_probability=float(among[order[0]]),
-        type_margin=float(among[order[0]] - among[order[1]]),
-        aims=chosen,
-        aims_probability=probability,
+def type_rows(analysis: Analysis) -> Floats:
+    """The rows of a mail's sentences for the type head."""
+    encoded = analysis.encoded
+    return np.stack(
+        [
+            sentence_row(encoded.sentences[index], encoded.surroundings[index], candidate.labels, candidate.place)
+            for index, candidate in enumerate(analysis.candidates)
+        ]
     )
 
 
-def findings(verdicts: Sequence[Verdict], carrying: float) -> list[float]:
-    """What the class head is told about the sentences of a mail, each number about 0 to 2."""
-    ordered = sorted((verdict.carrying for verdict in verdicts), reverse=True)
-    top = ordered[0] if ordered else 0.0
-    return [
-        2 * top,
-        2 * float(top >= carrying),
-        2 * float(top >= 0.5),
-        ordered[1] if len(ordered) > 1 else 0.0,
-        min(sum(ordered), 3.0) / 2,
-        max((v.carrying * v.type_probability for v in verdicts if v.type is ContributionType.PLEDGE), default=0.0),
-        max((v.carrying * max(v.aims_probability, 0.0) for v in verdicts if v.aims), default=0.0),
-    ]
+def aim_rows(analysis: Analysis, keys: Sequence[str]) -> Floats:
+    """The rows of a mail's sentences for the aim head."""
+    encoded = analysis.encoded
+    return np.stack(
+        [
+            aim_row(encoded.sentences[index], encoded.surroundings[index], candidate.labels, keys)
+            for index, candidate in enumerate(analysis.candidates)
+        ]
+    )
+
+
+def class_row(analysis: Analysis, verdicts: Sequence[Verdict]) -> Floats:
+    """The row of a mail for the class head."""
+    encoded = analysis.encoded
+    return mail_row(encoded.mail, encoded.sentences, analysis.facts, findings(verdicts), analysis.words)
 
 
 def label_of(candidate: Candidate, labels: Sequence[Label]) -> Label | None:
-    """The label whose quote this sentence belongs to."""
-    text = candidate.sentence.text
+    """The label whose quote a candidate belongs to."""
+    return label_of_text(candidate.sentence.text, labels)
+
+
+def label_of_text(sentence: str, labels: Sequence[Label]) -> Label | None:
+    """The label whose quote a sentence belongs to; white space does not matter."""
+    text = " ".join(sentence.split())
     for label in labels:
-        if text in label.quote or (label.quote in text and 2 * len(label.quote) > len(text)):
+        quote = " ".join(label.quote.split())
+        if text in quote or (quote in text and 2 * len(quote) > len(text)):
             return label
     return None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Table:
-    """The lessons as arrays, one row for each sentence; targets and weights are rows by answers."""
+def _prior(table: Floats, extra: int, *, exclusive: bool) -> tuple[Head, Floats]:
+    """A head that knows what the encoder's own does, with `extra` columns before the bias; and its stiffness."""
+    weights = np.concatenate([table[:-1], np.zeros((extra, table.shape[1]), dtype=np.float32), table[-1:]])
+    known = np.concatenate([table[:-1] != 0, np.zeros((extra + 1, table.shape[1]), dtype=bool)])
+    return Head(weights=weights, exclusive=exclusive), np.where(known, _KNOWN, _NEW).astype(np.float32)
 
-    rows: Rows
+
+def _aim_table(base: Base, keys: Sequence[str]) -> Floats:
+    """The encoder's own weights for the aims that it knows; nothing for the others."""
+    table = np.zeros((len(base.aim_table), len(keys)), dtype=np.float32)
+    # An aim that nothing is known of is unlikely until examples say otherwise.
+    table[-1] = -2.0
+    for column, key in enumerate(keys):
+        if key in base.aims:
+            table[:, column] = base.aim_table[:, base.aims.index(key)]
+    return table
+
+
+def untrained(base: Base, campaign: Campaign) -> Model:
+    """The model that the encoder came with, before any example."""
+    keys = tuple(aim.key for aim in campaign.aims)
+    return Model(
+        aims=keys,
+        type_head=_prior(base.types, len(TYPE_LABELS) + len(PLACES), exclusive=True)[0],
+        aim_head=_prior(_aim_table(base, keys), len(keys), exclusive=False)[0],
+        class_head=_prior(base.classes, len(FACTS) + 5 + FINDINGS, exclusive=True)[0],
+        doubt_head=Head(weights=_first_doubts(), exclusive=False),
+        limits=Limits(),
+        doubt_limit=0.35,
+        class_calibration=Calibration(),
+        contribution_calibration=Calibration(),
+        held_out={},
+    )
+
+
+def _first_doubts() -> Floats:
+    weights = np.zeros((DOUBTS, 1), dtype=np.float32)
+    weights[0], weights[-1] = -1.5, -0.5
+    return weights
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Lessons:
+    """What the sentence heads learn from, one row for each sentence."""
+
+    type_rows: Floats
+    aim_rows: Floats
     types: Floats
     type_weights: Floats
     aims: Floats
     aim_weights: Floats
+    #: the example that each came from; negative for what is taught in every fold
     groups: NDArray[np.int64]
 
-
-@dataclass(slots=True)
-class _Lessons:
-    """The sentences to learn from, mails' sentences first."""
-
-    features: list[Features]
-    types: list[int]
-    aims: list[list[float]]
-    #: whether the aims are known and taught
-    aims_known: list[float]
-    type_known: list[float]
-    #: the mail or single sentence that each came from: folds never cut one apart
-    groups: list[int]
-
-    def add(
-        self,
-        features: Features,
-        label: tuple[ContributionType | None, Sequence[str]] | None,
-        keys: Sequence[str],
-        group: int,
-    ) -> None:
-        """Add a sentence with its type and aims."""
-        kind, aims = label or (None, ())
-        self.features.append(features)
-        self.types.append(TYPES.index(kind))
-        self.aims.append([float(key in aims) for key in keys])
-        self.aims_known.append(float(kind is not None and set(aims) <= set(keys)))
-        self.type_known.append(1.0)
-        self.groups.append(group)
-
-    def table(self) -> _Table:
-        """The same as arrays."""
-        types = np.eye(len(TYPES), dtype=np.float32)[self.types]
-        aims = np.array(self.aims, dtype=np.float32)
-        return _Table(
-            rows=rows_of(self.features),
-            types=types,
-            type_weights=np.repeat(np.array(self.type_known, dtype=np.float32)[:, None], types.shape[1], axis=1),
-            aims=aims,
-            aim_weights=np.repeat(np.array(self.aims_known, dtype=np.float32)[:, None], aims.shape[1], axis=1),
-            groups=np.array(self.groups),
+    def heads(self, base: Base, keys: Sequence[str], chosen: NDArray[np.bool_]) -> tuple[Head, Head]:
+        """The type head and the aim head, taught the chosen rows."""
+        type_prior, type_stiffness = _prior(base.types, len(TYPE_LABELS) + len(PLACES), exclusive=True)
+        aim_prior, aim_stiffness = _prior(_aim_table(base, keys), len(keys), exclusive=False)
+        return (
+            fit(self.type_rows[chosen], self.types[chosen], self.type_weights[chosen], type_prior, type_stiffness),
+            fit(self.aim_rows[chosen], self.aims[chosen], self.aim_weights[chosen], aim_prior, aim_stiffness),
         )
 
 
 def _collect(
-    nlp: Language, examples: Examples, analyses: Sequence[Analysis], campaign: Campaign
-) -> tuple[_Lessons, list[list[Label | None]]]:
-    """Every sentence to learn from, and the label of each mail's sentences."""
-    keys = [aim.key for aim in campaign.aims]
-    lessons = _Lessons([], [], [], [], [], [])
-    labels: list[list[Label | None]] = []
-    for group, (mail, analysis) in enumerate(zip(examples.mails, analyses, strict=True)):
-        labels.append([label_of(candidate, mail.contributions) for candidate in analysis.candidates])
-        for candidate, label in zip(analysis.candidates, labels[-1], strict=True):
-            lessons.add(candidate.features, (label.type, label.aims) if label else None, keys, group)
-    first = len(examples.mails)
-    for number, sentence in enumerate(examples.sentences):
-        lessons.add(single_features(nlp, sentence.text), (sentence.type, sentence.aim_keys), keys, first + number)
-    # The aims' own wording is all that a new campaign has to begin with; it says nothing about types.
-    for aim in campaign.aims:
-        lessons.add(single_features(nlp, f"{aim.title}. {aim.text}"), (ContributionType.OFFER, (aim.key,)), keys, -1)
-        lessons.type_known[-1] = 0.0
-    return lessons, labels
+    analyses: Sequence[tuple[Analysis, list[Label | None], int]], keys: Sequence[str], aims_only: int
+) -> _Lessons:
+    """Every sentence to learn from.
 
-
-def _fit_sentence_heads(table: _Table, chosen: NDArray[np.int64]) -> tuple[Head, Head]:
-    part = select(table.rows, chosen)
-    return (
-        fit(part, table.types[chosen], table.type_weights[chosen], _TYPE),
-        fit(part, table.aims[chosen], table.aim_weights[chosen], _AIMS),
+    Args:
+        analyses: each with the labels of its sentences and its group.
+        keys: the campaign's aims.
+        aims_only: the group that says nothing about types.
+    """
+    labels = [label for _, mail, _ in analyses for label in mail]
+    groups = np.array([group for _, mail, group in analyses for _ in mail], dtype=np.int64)
+    kinds = [TYPES.index(label.type if label else None) for label in labels]
+    known = [float(label is not None and set(label.aims) <= set(keys)) for label in labels]
+    return _Lessons(
+        type_rows=np.concatenate([type_rows(analysis) for analysis, mail, _ in analyses if mail]),
+        aim_rows=np.concatenate([aim_rows(analysis, keys) for analysis, mail, _ in analyses if mail]),
+        types=np.eye(len(TYPES), dtype=np.float32)[kinds],
+        type_weights=np.repeat((groups != aims_only).astype(np.float32)[:, None], len(TYPES), axis=1),
+        aims=np.array(
+            [[float(label is not None and key in label.aims) for key in keys] for label in labels], np.float32
+        ),
+        aim_weights=np.repeat(np.array(known, dtype=np.float32)[:, None], len(keys), axis=1),
+        groups=groups,
     )
 
 
-def _held_out(table: _Table, keys: Sequence[str], progress: Progress) -> list[Verdict]:
-    """For each sentence the verdict of heads that were not taught its mail."""
+def _folds(groups: NDArray[np.int64]) -> NDArray[np.int64]:
     # A multiplicative shuffle: neighbouring lines of a file are often variations of one another.
-    folds = (table.groups * 7919) % _FOLDS
-    types, aims = np.zeros_like(table.types), np.zeros_like(table.aims)
-    for fold in range(_FOLDS):
-        progress("Checking the model on mail it has not seen", 0.3 + 0.5 * fold / _FOLDS)
-        type_head, aim_head = _fit_sentence_heads(table, np.flatnonzero((folds != fold) | (table.groups < 0)))
-        held = np.flatnonzero((folds == fold) & (table.groups >= 0))
-        part = select(table.rows, held)
-        types[held] = type_head.probabilities(part)
-        aims[held] = aim_head.probabilities(part)
-    return [verdict_of(types[index], aims[index], keys) for index in range(len(types))]
+    return np.where(groups < 0, -1, (groups * 7919) % _FOLDS)
 
 
-def _best_threshold(verdicts: Sequence[Verdict], labels: Sequence[Label | None]) -> float:
-    """The probability from which on calling a sentence a contribution gives the best F1."""
-    truth = np.array([label is not None for label in labels])
-    said = np.array([verdict.carrying for verdict in verdicts])
-    best, threshold = -1.0, 0.5
-    for step in np.arange(0.15, 0.75, 0.025):
-        positive = said >= step
-        score = 2 * float((positive & truth).sum()) / max(float(positive.sum() + truth.sum()), 1.0)
-        if score > best + 1e-9:
-            best, threshold = score, float(step)
-    return threshold
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Answers:
+    """What heads that were not taught a mail say of it, mail by mail."""
+
+    types: list[Floats]
+    aims: list[Floats]
+    chances: list[Floats]
+
+    def verdicts(self, mail: int, keys: Sequence[str], limits: Limits) -> list[Verdict]:
+        pairs = zip(self.types[mail], self.aims[mail], strict=True)
+        return [verdict_of(types, aims, keys, limits) for types, aims in pairs]
 
 
-def _class_targets(mails: Sequence[LabelledMail]) -> Floats:
+def _one_hot_classes(mails: Sequence[LabelledMail]) -> Floats:
     return np.eye(len(CLASSES), dtype=np.float32)[[CLASSES.index(mail.message_class) for mail in mails]]
 
 
-def _calibrate_class(rows: Rows, targets: Floats) -> Calibration:
-    folds = (np.arange(len(rows)) * 7919) % _FOLDS
-    said: list[float] = []
-    right: list[bool] = []
+def _class_head(base: Base, rows: Floats, targets: Floats) -> Head:
+    prior, stiffness = _prior(base.classes, len(FACTS) + 5 + FINDINGS, exclusive=True)
+    return fit(rows, targets, np.ones_like(targets), prior, stiffness)
+
+
+def _cross_fit(
+    base: Base, lessons: _Lessons, analyses: Sequence[Analysis], mails: Sequence[LabelledMail], keys: Sequence[str]
+) -> _Answers:
+    types, aims = np.zeros_like(lessons.types), np.zeros_like(lessons.aims)
+    folds = _folds(lessons.groups)
     for fold in range(_FOLDS):
-        taught, held = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
-        if not len(taught) or not len(held):
-            continue
-        head = fit(select(rows, taught), targets[taught], np.ones_like(targets[taught]), _CLASS)
-        answers = head.probabilities(select(rows, held))
-        said += answers.max(axis=1).tolist()
-        right += (answers.argmax(axis=1) == targets[held].argmax(axis=1)).tolist()
-    return calibrate(said, right)
+        type_head, aim_head = lessons.heads(base, keys, folds != fold)
+        types[folds == fold] = type_head.probabilities(lessons.type_rows[folds == fold])
+        aims[folds == fold] = aim_head.probabilities(lessons.aim_rows[folds == fold])
+    ends = np.cumsum([len(analysis.candidates) for analysis in analyses])[:-1]
+    total = sum(len(analysis.candidates) for analysis in analyses)
+    answers = _Answers(types=np.split(types[:total], ends), aims=np.split(aims[:total], ends), chances=[])
+    rows = np.stack([class_row(one, answers.verdicts(number, keys, Limits())) for number, one in enumerate(analyses)])
+    targets = _one_hot_classes(mails)
+    mail_folds = _folds(np.arange(len(mails), dtype=np.int64))
+    chances = np.zeros_like(targets)
+    for fold in range(_FOLDS):
+        taught, held = mail_folds != fold, mail_folds == fold
+        if taught.any() and held.any():
+            chances[held] = _class_head(base, rows[taught], targets[taught]).probabilities(rows[held])
+    answers.chances.extend(chances)
+    return answers
 
 
-def _calibrate_contributions(
-    verdicts: Sequence[Verdict], labels: Sequence[Label | None], threshold: float
-) -> Calibration:
-    said, right = [], []
-    for verdict, label in zip(verdicts, labels, strict=True):
-        if verdict.carrying >= threshold:
-            said.append(verdict.probability)
-            right.append(label is not None and label.type is verdict.type and set(label.aims) == set(verdict.aims))
-    return calibrate(said, right)
+def _best_carrying(answers: _Answers, labels: Sequence[Sequence[Label | None]]) -> float:
+    """The probability from which on calling a sentence a contribution gives the best F1."""
+    truth = np.array([label is not None for mail in labels for label in mail])
+    said = np.concatenate([1 - types[:, 0] for types in answers.types])
+    scores = {
+        float(step): 2 * float(((said >= step) & truth).sum()) / max(float((said >= step).sum() + truth.sum()), 1.0)
+        for step in np.arange(0.25, 0.7, 0.05)
+    }
+    return max(scores, key=lambda step: (round(scores[step], 3), -abs(step - 0.5)))
 
 
-def _machine_confidence(mails: Sequence[LabelledMail], analyses: Sequence[Analysis]) -> float:
-    machines = [m for m, a in zip(mails, analyses, strict=True) if MACHINE_FACTS & set(a.facts)]
-    automatic = sum(mail.message_class is MessageClass.AUTOMATIC for mail in machines)
-    # Ten mails' worth of belief in RFC 3834 until the examples say otherwise.
-    return (automatic + 9.9) / (len(machines) + 10)
+def _best_aims(
+    answers: _Answers, labels: Sequence[Sequence[Label | None]], keys: Sequence[str], carrying: float
+) -> Limits:
+    """The limits for aims that give the best F1 on the sentences that carry something."""
+    pairs = [
+        (aims, set(label.aims))
+        for mail, said in zip(labels, answers.aims, strict=True)
+        for label, aims in zip(mail, said, strict=True)
+        if label is not None and set(label.aims) <= set(keys)
+    ]
+    best, found = -1.0, Limits(carrying=carrying)
+    for first in (0.2, 0.3, 0.4, 0.5):
+        for further in (0.4, 0.5, 0.6, 0.7):
+            limits = Limits(carrying=carrying, first_aim=first, further_aim=max(further, first))
+            chosen = [(set(verdict_of(_NONE, aims, keys, limits).aims), truth) for aims, truth in pairs]
+            right = sum(len(said & truth) for said, truth in chosen)
+            score = 2 * right / max(sum(len(said) + len(truth) for said, truth in chosen), 1)
+            if score > best + 0.002:
+                best, found = score, limits
+    return found
 
 
-def train(nlp: Language, examples: Examples, campaign: Campaign, progress: Progress) -> Model:
-    """Train every head; the same examples give the same model.
+_NONE = np.array([0.0, 0.4, 0.3, 0.3], dtype=np.float32)
+
+
+def _is_wrong(decision: Decision, mail: LabelledMail, keys: Sequence[str]) -> bool:
+    """Whether the class or the aims of a mail are wrong."""
+    aims = {aim for one in decision.found for aim in one.verdict.aims}
+    return decision.message_class is not mail.message_class or aims != mail.aims() & set(keys)
+
+
+def _doubt(rows: Floats, wrong: Floats) -> tuple[Head, float, Floats]:
+    """The doubt head, from where on to ask for a look, and what heads that were not taught a row say of it."""
+    prior = Head(weights=_first_doubts(), exclusive=False)
+    stiffness = np.full_like(prior.weights, 0.5)
+    folds = _folds(np.arange(len(rows), dtype=np.int64))
+    said = np.zeros(len(rows), dtype=np.float32)
+    for fold in range(_FOLDS):
+        taught, held = folds != fold, folds == fold
+        head = fit(rows[taught], wrong[taught], np.ones_like(wrong[taught]), prior, stiffness)
+        said[held] = head.probabilities(rows[held])[:, 0]
+    limit = float(np.quantile(said, 1 - _LOOKS))
+    return fit(rows, wrong, np.ones_like(wrong), prior, stiffness), max(limit, 0.1), said
+
+
+def train(
+    nlp: Language, encoder: Encoder, base: Base, examples: Examples, campaign: Campaign, progress: Progress
+) -> tuple[Model, list[Answer]]:
+    """Fit every head to the examples that the encoder has not seen; the same examples give the same model.
 
     Args:
         nlp: the pipeline with the rules.
-        examples: at least one mail.
+        encoder: what `base` was built with.
+        base: the prior.
+        examples: without those that the encoder was taught.
         campaign: whose aims are learnt.
         progress: told what is being done and the share that is done, 0 to 1.
+
+    Returns:
+        The model, and for each mail the answer of heads that were not taught it; no answers with too few mails.
     """
     keys = tuple(aim.key for aim in campaign.aims)
-    progress("Reading the examples", 0.0)
-    analyses = [analyse(nlp, mail.message) for mail in examples.mails]
-    progress("Reading the examples", 0.2)
-    lessons, labels = _collect(nlp, examples, analyses, campaign)
-    table = lessons.table()
-    verdicts = _held_out(table, keys, progress)
-    in_mails = [label for mail in labels for label in mail]
-    carrying = _best_threshold(verdicts[: len(in_mails)], in_mails)
-    progress("Learning the class of a mail", 0.8)
-    start, rows = 0, []
-    for analysis in analyses:
-        end = start + len(analysis.candidates)
-        rows.append(analysis.mail_features(findings(verdicts[start:end], carrying)))
-        start = end
-    mail_rows, targets = rows_of(rows), _class_targets(examples.mails)
-    class_calibration = _calibrate_class(mail_rows, targets)
-    class_head = fit(mail_rows, targets, np.ones_like(targets), _CLASS)
-    progress("Learning types and aims", 0.9)
-    type_head, aim_head = _fit_sentence_heads(table, np.arange(len(table.rows)))
+    model = untrained(base, campaign)
+    mails = examples.mails
+    steps = len(mails) + len(examples.sentences) + 1
+    analyses = []
+    for number, mail in enumerate(mails):
+        progress("Reading the examples", 0.7 * number / steps)
+        analyses.append(analyse(nlp, encoder, mail.message))
+    labels = [
+        [label_of(candidate, mail.contributions) for candidate in analysis.candidates]
+        for mail, analysis in zip(mails, analyses, strict=True)
+    ]
+    taught = [(analysis, labels[number], number) for number, analysis in enumerate(analyses)]
+    for number, sentence in enumerate(examples.sentences):
+        progress("Reading the examples", 0.7 * (len(mails) + number) / steps)
+        label = Label(type=sentence.type, aims=sentence.aim_keys, quote=sentence.text) if sentence.type else None
+        taught.append((analyse_single(nlp, encoder, sentence.text), [label], len(mails) + number))
+    # The aims' own wording is all that a new campaign has to begin with; it says nothing about types.
+    for aim in campaign.aims:
+        label = Label(type=ContributionType.OFFER, aims=(aim.key,), quote=aim.text)
+        taught.append((analyse_single(nlp, encoder, f"{aim.title}. {aim.text}"), [label], -1))
+    lessons = _collect(taught, keys, aims_only=-1)
+    progress("Learning types and aims", 0.7)
+    type_head, aim_head = lessons.heads(base, keys, np.ones(len(lessons.groups), dtype=bool))
+    model = replace(model, type_head=type_head, aim_head=aim_head)
+    if len(mails) < _ENOUGH:
+        progress("Trained", 1.0)
+        return model, []
+    progress("Checking the model on mail it has not seen", 0.8)
+    answers = _cross_fit(base, lessons, analyses, mails, keys)
+    limits = _best_aims(answers, labels, keys, _best_carrying(answers, labels))
+    rows = np.stack([class_row(one, answers.verdicts(number, keys, limits)) for number, one in enumerate(analyses)])
+    progress("Learning the class of a mail, and doubt", 0.95)
+    model = replace(model, class_head=_class_head(base, rows, _one_hot_classes(mails)), limits=limits)
     progress("Trained", 1.0)
-    return Model(
-        aims=keys,
-        type_head=type_head,
-        aim_head=aim_head,
-        class_head=class_head,
-        carrying=carrying,
-        class_calibration=class_calibration,
-        contribution_calibration=_calibrate_contributions(verdicts[: len(in_mails)], in_mails, carrying),
-        machine_confidence=_machine_confidence(examples.mails, analyses),
+    return _with_measures(model, answers, analyses, mails, labels)
+
+
+def _with_measures(
+    model: Model,
+    answers: _Answers,
+    analyses: Sequence[Analysis],
+    mails: Sequence[LabelledMail],
+    labels: Sequence[Sequence[Label | None]],
+) -> tuple[Model, list[Answer]]:
+    """The model with calibration and doubt, and the answers that they were fitted to."""
+    evidence = [
+        _evidence(analysis, answers.verdicts(number, model.aims, model.limits), answers.chances[number], model.limits)
+        for number, analysis in enumerate(analyses)
+    ]
+    sure: list[float] = []
+    true: list[bool] = []
+    for one, truths in zip(evidence, labels, strict=True):
+        for verdict, label in zip(one.verdicts, truths, strict=True):
+            if verdict.carrying >= model.limits.carrying:
+                sure.append(verdict.probability)
+                true.append(label is not None and label.type is verdict.type and set(label.aims) == set(verdict.aims))
+    decisions = [one.decision for one in evidence]
+    wrong = [[float(_is_wrong(one, mail, model.aims))] for one, mail in zip(decisions, mails, strict=True)]
+    rows = np.array([doubts(one) for one in evidence], dtype=np.float32)
+    doubt_head, doubt_limit, doubted = _doubt(rows, np.array(wrong, dtype=np.float32))
+    model = replace(
+        model,
+        doubt_head=doubt_head,
+        doubt_limit=doubt_limit,
+        class_calibration=calibrate(
+            [one.chance for one in decisions],
+            [one.message_class is mail.message_class for one, mail in zip(decisions, mails, strict=True)],
+        ),
+        contribution_calibration=calibrate(sure, true),
+    )
+    said = [
+        Answer(mail=mail, said=_classification(model, one, mail, doubt >= doubt_limit))
+        for one, mail, doubt in zip(decisions, mails, doubted.tolist(), strict=True)
+    ]
+    return replace(model, held_out={one.mail.fingerprint: Said.of(one) for one in said}), said
+
+
+def _evidence(analysis: Analysis, verdicts: list[Verdict], chances: Floats, limits: Limits) -> Evidence:
+    decision = decide(analysis, verdicts, chances, limits)
+    return Evidence(analysis=analysis, verdicts=verdicts, chances=chances, decision=decision, limits=limits)
+
+
+def _classification(model: Model, decision: Decision, mail: LabelledMail, doubted: bool) -> Classification:
+    """An answer by heads that were not taught the mail; without the words that carried it."""
+    reasons = plain_reasons(mail.message, decision) + (["in doubt"] if doubted else [])
+    contributions = tuple(
+        Contribution(
+            type=one.verdict.type,
+            aims=one.verdict.aims,
+            quote=one.quote,
+            confidence=model.contribution_calibration.apply(one.verdict.probability),
+            because=(),
+        )
+        for one in decision.found
+    )
+    return Classification(
+        message_class=decision.message_class,
+        confidence=model.class_calibration.apply(decision.chance),
+        contributions=contributions,
+        review_reasons=tuple(reasons),
+        model_version="held out",
     )

@@ -1,4 +1,4 @@
-"""The trained model's file.
+"""The files of models: the heads that the encoder was built with, and fitted ones.
 
 Owns: writing a model at once or not at all, and reading it back; a damaged file is as good as none.
 Must not know: what a model is for.
@@ -10,41 +10,30 @@ import json
 import os
 import tempfile
 import zipfile
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mailbot.classifying.features import PLACES
 from mailbot.classifying.heads import Calibration, Head
-from mailbot.classifying.learn import Model
+from mailbot.classifying.learn import Base, Model, Said
+from mailbot.classifying.verdicts import Limits
+from mailbot.model import MessageClass
+
+_DAMAGED = (OSError, ValueError, KeyError, IndexError, TypeError, EOFError, zipfile.BadZipFile)
+#: octets of a fingerprint, as examples.fingerprint gives it in hexadecimal
+_FINGERPRINT = 8
 
 
-def save(model: Model, problems: Sequence[str], path: Path) -> None:
-    """Write a model to a file, at once or not at all.
-
-    Raises:
-        OSError: the folder cannot be written.
-    """
-    facts = {
-        "aims": model.aims,
-        "carrying": model.carrying,
-        "class_calibration": asdict(model.class_calibration),
-        "contribution_calibration": asdict(model.contribution_calibration),
-        "machine_confidence": model.machine_confidence,
-        "problems": list(problems),
-    }
-    arrays: dict[str, NDArray[np.generic]] = {"facts": np.frombuffer(json.dumps(facts).encode(), dtype=np.uint8)}
-    for name, head in (("type", model.type_head), ("aim", model.aim_head), ("class", model.class_head)):
-        used = np.flatnonzero(head.weights.any(axis=1)).astype(np.int32)
-        arrays[f"{name}_places"], arrays[f"{name}_weights"] = used, head.weights[used].astype(np.float16)
+def _write(arrays: Mapping[str, NDArray[np.generic]], facts: Mapping[str, object], path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".model-", suffix=".npz")
     try:
         with os.fdopen(handle, "wb") as file:
-            np.savez(file, **arrays)  # type: ignore[arg-type]
+            told = np.frombuffer(json.dumps(facts).encode(), dtype=np.uint8)
+            np.savez_compressed(file, facts=told, **arrays)  # type: ignore[arg-type]
             file.flush()
             os.fsync(file.fileno())
         Path(temporary).replace(path)
@@ -53,28 +42,97 @@ def save(model: Model, problems: Sequence[str], path: Path) -> None:
         raise
 
 
-def load(path: Path) -> tuple[Model, tuple[str, ...]] | None:
-    """Read a model with the problems found when it was trained; None when there is none, or it is damaged."""
+def save_base(base: Base, path: Path) -> None:
+    """Write the heads that an encoder was built with.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    seen = np.frombuffer(b"".join(bytes.fromhex(one) for one in sorted(base.seen)), dtype=np.uint8)
+    arrays = {"types": base.types, "aim_table": base.aim_table, "classes": base.classes}
+    halves: dict[str, NDArray[np.generic]] = {name: table.astype(np.float16) for name, table in arrays.items()}
+    _write({**halves, "seen": seen}, {"aims": base.aims}, path)
+
+
+def load_base(path: Path) -> Base:
+    """Read the heads that an encoder was built with.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+        octets = arrays["seen"].tobytes()
+        return Base(
+            aims=tuple(json.loads(arrays["facts"].tobytes())["aims"]),
+            types=arrays["types"].astype(np.float32),
+            aim_table=arrays["aim_table"].astype(np.float32),
+            classes=arrays["classes"].astype(np.float32),
+            seen=frozenset(octets[at : at + _FINGERPRINT].hex() for at in range(0, len(octets), _FINGERPRINT)),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """A fitted model with what it was made from."""
+
+    model: Model
+    #: names the encoder and the aims
+    fit: str
+    #: names the patterns and examples
+    rules: str
+    #: lines of the rules that could not be used, with file and line
+    problems: tuple[str, ...]
+
+
+def save(stored: Stored, path: Path) -> None:
+    """Write a fitted model to a file, at once or not at all.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    model = stored.model
+    facts = {
+        "fit": stored.fit,
+        "rules": stored.rules,
+        "problems": list(stored.problems),
+        "aims": model.aims,
+        "limits": asdict(model.limits),
+        "doubt_limit": model.doubt_limit,
+        "class_calibration": asdict(model.class_calibration),
+        "contribution_calibration": asdict(model.contribution_calibration),
+        "held_out": {key: asdict(one) for key, one in model.held_out.items()},
+    }
+    heads = {"type": model.type_head, "aim": model.aim_head, "class": model.class_head, "doubt": model.doubt_head}
+    _write({name: head.weights.astype(np.float16) for name, head in heads.items()}, facts, path)
+
+
+def load(path: Path) -> Stored | None:
+    """Read a fitted model; None when there is none, or it is damaged."""
     try:
         # Opened here, since np.load leaves a damaged file open.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             facts = json.loads(arrays["facts"].tobytes())
-            heads = {}
-            for name in ("type", "aim", "class"):
-                weights = arrays[f"{name}_weights"]
-                table = np.zeros((PLACES, weights.shape[1]), dtype=np.float32)
-                table[arrays[f"{name}_places"]] = weights
-                heads[name] = Head(weights=table, exclusive=name != "aim")
+            heads = {
+                name: Head(weights=arrays[name].astype(np.float32), exclusive=name in ("type", "class"))
+                for name in ("type", "aim", "class", "doubt")
+            }
         model = Model(
             aims=tuple(facts["aims"]),
             type_head=heads["type"],
             aim_head=heads["aim"],
             class_head=heads["class"],
-            carrying=facts["carrying"],
+            doubt_head=heads["doubt"],
+            limits=Limits(**facts["limits"]),
+            doubt_limit=facts["doubt_limit"],
             class_calibration=Calibration(**facts["class_calibration"]),
             contribution_calibration=Calibration(**facts["contribution_calibration"]),
-            machine_confidence=facts["machine_confidence"],
+            held_out={
+                key: Said(
+                    message_class=MessageClass(one["message_class"]), aims=tuple(one["aims"]), types=tuple(one["types"])
+                )
+                for key, one in facts["held_out"].items()
+            },
         )
-        return model, tuple(facts["problems"])
-    except (OSError, ValueError, KeyError, IndexError, TypeError, EOFError, zipfile.BadZipFile):
+        return Stored(model=model, fit=facts["fit"], rules=facts["rules"], problems=tuple(facts["problems"]))
+    except _DAMAGED:
         return None

@@ -1,21 +1,20 @@
-"""Doubt in plain words: why a person should look at a mail.
+"""Honest doubt: how likely a mail is read wrongly, and why a person should look, in plain words.
 
-Owns: the reasons and their limits.
-Must not know: how the answers came about.
+Owns: what doubt is measured by, the reasons and their order.
+Must not know: how the answers came about, or from where on doubt is too much.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from mailbot.model import Contribution, ContributionType, Message, MessageClass
-
-#: below these calibrated probabilities a person looks; chosen on held-out training mails
-CLASS_LIMIT = 0.68
-CONTRIBUTION_LIMIT = 0.55
-#: a type that leads by less than this is in doubt
-TYPE_MARGIN = 0.15
+from mailbot.classifying.analysis import Analysis, Candidate, Hit
+from mailbot.classifying.heads import Floats
+from mailbot.classifying.verdicts import CLASSES, Decision, Found, Limits, Verdict, strongest
+from mailbot.model import ContributionType, Message, MessageClass
 
 _WORD = re.compile(r"[^\W\d_]+(?:['\u2019][^\W\d_]+)?")
 _EVERYDAY = """
@@ -26,6 +25,8 @@ this to up us was we we'd we'll we're we've were what when which who will with w
 """
 #: the words that make up about half of any English text
 _ENGLISH = frozenset(_EVERYDAY.split())
+#: a sentence that comes this near the limit, as a share of it, may have been missed
+_NEARLY = 0.4
 
 
 def is_english(text: str) -> bool:
@@ -46,74 +47,154 @@ def _excerpt(text: str) -> str:
     return flat if len(flat) <= 60 else flat[:57].rsplit(" ", 1)[0] + " \u2026"
 
 
-def mail_reasons(
-    message: Message, message_class: MessageClass, confidence: float, runner_up: MessageClass, *, mixed: bool
-) -> list[str]:
-    """Why the class of a mail is in doubt.
-
-    Args:
-        message: the mail.
-        message_class: what it was taken for.
-        confidence: calibrated probability of that.
-        runner_up: the next likely class.
-        mixed: only a machine has such headers, yet a sentence in it may carry a contribution.
-    """
-    reasons = []
-    if confidence < CLASS_LIMIT:
-        reasons.append(f"not sure what this mail is: {message_class}, or perhaps {runner_up}")
-    text = message.body.own_text
-    # Machines write tables and many languages; there is nothing in them to understand.
-    if message_class is not MessageClass.AUTOMATIC and not is_english(text):
-        reasons.append("does not seem to be in English")
-    if message.attachments and len(_WORD.findall(text)) < 8:
-        reasons.append("hardly any text, but something is attached")
-    if mixed:
-        reasons.append("sent by a machine, yet it may hold a person's own words")
-    return reasons
+def _quoted(text: str) -> str:
+    return f"\u201c{_excerpt(text)}\u201d"
 
 
-def contribution_reasons(contribution: Contribution, type_margin: float) -> list[str]:
-    """Why one contribution's type or aims are in doubt.
-
-    Args:
-        contribution: as found.
-        type_margin: lead of its type over the next, 0 to 1.
-    """
-    quoted = f"\u201c{_excerpt(contribution.quote)}\u201d"
-    if type_margin < TYPE_MARGIN:
-        return [f"not sure whether this is a pledge, an offer or an idea: {quoted}"]
-    if contribution.confidence < CONTRIBUTION_LIMIT:
-        return [f"not sure of the type or the aims of {quoted}"]
-    return []
-
-
-def disagreement(
-    quote: str, hits: Sequence[tuple[str, str, str]], kind: ContributionType | None, aims: Sequence[str]
-) -> str | None:
+def disagreement(hits: Sequence[Hit], kind: ContributionType | None, aims: Sequence[str]) -> str | None:
     """Say where the patterns and the model disagree about a sentence; None where they do not.
 
     Args:
-        quote: the sentence.
-        hits: (label, pattern id, words) of each pattern.
+        hits: the patterns that hit in it.
         kind: what the model says; None for no contribution.
         aims: the model's aims.
     """
-    labels = {label for label, _, _ in hits}
+    labels = {hit.label for hit in hits}
     types = {label.removeprefix("type:") for label in labels if label.startswith("type:")}
-    quoted = f"\u201c{_excerpt(quote)}\u201d"
     if kind is None:
         if types and "none" not in labels:
-            return f"the patterns find {_with_article(min(types))} in {quoted}, the model finds nothing"
+            return f"the patterns find {_with_article(min(types))}, the model finds nothing"
         return None
     if types and kind not in types:
-        return f"the patterns say {' or '.join(sorted(types))}, the model says {kind}: {quoted}"
+        return f"the patterns say {' or '.join(sorted(types))}, the model says {kind}"
     if "none" in labels and not types:
-        return f"the patterns speak against a contribution, the model says {kind}: {quoted}"
+        return f"the patterns speak against a contribution, the model says {kind}"
     wanted = {label.removeprefix("aim:") for label in labels if label.startswith("aim:")}
     if wanted and not wanted & set(aims):
-        return f"the patterns say {', '.join(sorted(wanted))}, the model says {', '.join(aims) or 'no aim'}: {quoted}"
+        return f"the patterns say {', '.join(sorted(wanted))}, the model says {', '.join(aims) or 'no aim'}"
     return None
 
 
 def _with_article(word: str) -> str:
     return f"{'an' if word[:1] in 'aeio' else 'a'} {word}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What doubt about one mail is drawn from."""
+
+    analysis: Analysis
+    verdicts: Sequence[Verdict]
+    #: of the class head, in the order of CLASSES
+    chances: Floats
+    decision: Decision
+    limits: Limits
+
+    def missed(self) -> list[tuple[Candidate, Verdict]]:
+        """The sentences that no contribution holds."""
+        held = {id(candidate) for one in self.decision.found for candidate in one.candidates}
+        return [
+            (candidate, verdict)
+            for candidate, verdict in zip(self.analysis.candidates, self.verdicts, strict=True)
+            if id(candidate) not in held
+        ]
+
+    def disagreements(self) -> list[tuple[Candidate, str]]:
+        """The sentences about which patterns and model disagree, and how."""
+        found: list[tuple[Candidate, str]] = []
+        for one in self.decision.found:
+            hits = [hit for candidate in one.candidates for hit in candidate.hits]
+            if words := disagreement(hits, one.verdict.type, one.verdict.aims):
+                found.append((one.candidates[0], words))
+        if not self.decision.found:
+            # A pattern alone is weak: it is news only where nothing else was found.
+            for candidate, _ in self.missed():
+                if words := disagreement(candidate.hits, None, ()):
+                    found.append((candidate, words))
+        return found
+
+
+def _logit(probability: float) -> float:
+    clipped = min(max(probability, 0.002), 0.998)
+    return math.log(clipped / (1 - clipped))
+
+
+def doubts(evidence: Evidence) -> list[float]:
+    """What the doubt head may know about the answer for one mail, each number about -2 to 2; the last is always 1."""
+    decision, found = evidence.decision, evidence.decision.found
+    chances = sorted((float(chance) for chance in evidence.chances), reverse=True)
+    near = max((verdict.carrying for _, verdict in evidence.missed()), default=0.0)
+    contribution = float(evidence.chances[CLASSES.index(MessageClass.CONTRIBUTION)])
+    return [
+        _logit(decision.chance) / 3,
+        _logit(chances[1]) / 3,
+        _logit(near) / 3,
+        abs(contribution - strongest(evidence.verdicts)),
+        float(bool(found)),
+        min((_logit(one.verdict.carrying) for one in found), default=2.0) / 3,
+        min((_logit(one.verdict.aims_probability) for one in found), default=2.0) / 3,
+        min((_logit(one.verdict.type_probability) for one in found), default=2.0) / 3,
+        float(any(not one.verdict.aims for one in found)),
+        float(any(len(one.verdict.aims) > 1 for one in found)),
+        min(len(found), 4) / 2,
+        float(bool(evidence.disagreements())),
+        float(decision.message_class is MessageClass.AUTOMATIC),
+        float(decision.message_class is MessageClass.UNRELATED),
+        min(evidence.analysis.words, 400) / 200,
+        1.0,
+    ]
+
+
+#: how many numbers `doubts` gives
+DOUBTS = 16
+
+
+def plain_reasons(message: Message, decision: Decision) -> list[str]:
+    """The reasons that need no measuring: what nobody could understand from the text alone."""
+    reasons = []
+    text = message.body.own_text
+    # Machines write tables and many languages; there is nothing in them to understand.
+    if decision.message_class is not MessageClass.AUTOMATIC and not is_english(text):
+        reasons.append("does not seem to be in English")
+    if message.attachments and len(_WORD.findall(text)) < 8:
+        reasons.append("hardly any text, but something is attached")
+    if decision.mixed:
+        reasons.append("sent by a machine, yet it may hold a person's own words")
+    return reasons
+
+
+def doubtful_reasons(evidence: Evidence, confidence: float, sure: Sequence[float]) -> list[str]:
+    """Why the answer for a mail is in doubt; at least one reason.
+
+    Args:
+        evidence: the mail and its answer.
+        confidence: calibrated probability of its class.
+        sure: calibrated probability of each contribution found.
+    """
+    decision, limits = evidence.decision, evidence.limits
+    weighed: list[tuple[float, str]] = [
+        (1 - confidence, f"not sure what this mail is: {decision.message_class}, or perhaps {decision.runner_up}")
+    ]
+    for one, probability in zip(decision.found, sure, strict=True):
+        weighed.append((1 - probability, _weak_point(one)))
+    for candidate, verdict in evidence.missed():
+        nearly = verdict.carrying / max(limits.carrying, 1e-6)
+        if nearly >= _NEARLY:
+            words = f"this may be {_with_article(verdict.type)} too: {_quoted(candidate.sentence.text)}"
+            weighed.append((0.8 * min(nearly, 1.0), words))
+    for candidate, words in evidence.disagreements():
+        weighed.append((0.5, f"{words}: {_quoted(candidate.sentence.text)}"))
+    weighed.sort(key=lambda one: -one[0])
+    told = [words for weight, words in weighed if weight >= 0.3][:3]
+    return told or [weighed[0][1]]
+
+
+def _weak_point(found: Found) -> str:
+    quote = _quoted(found.candidates[0].sentence.text)
+    verdict = found.verdict
+    weakest = min(verdict.carrying, verdict.type_probability, verdict.aims_probability)
+    if weakest == verdict.aims_probability:
+        return f"not sure of the aims of {quote}"
+    if weakest == verdict.type_probability:
+        return f"not sure whether this is a pledge, an offer or an idea: {quote}"
+    return f"not sure that this is {_with_article(verdict.type)}: {quote}"

@@ -10,12 +10,12 @@ Files are looked up in the folders in order and the first that has a file of tha
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from mailbot.classifying.examples import LabelledMail, LabelledSentence, parse_example
+from mailbot.classifying.examples import LabelledMail, LabelledSentence, Read, fingerprint, parse_example
 from mailbot.model import Campaign, ContributionType
 
 _Parsed = TypeVar("_Parsed")
@@ -58,11 +58,13 @@ class RuleFiles:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Examples:
-    """Everything that was labelled by hand, and what could not be read."""
+    """What was labelled by hand, and what of it could not be read."""
 
     mails: tuple[LabelledMail, ...]
     sentences: tuple[LabelledSentence, ...]
     problems: tuple[str, ...]
+    #: how many were left out because they are known
+    known: int = 0
 
 
 def find_files(folders: Sequence[Path]) -> RuleFiles:
@@ -110,20 +112,36 @@ def _unknown_aims(path: Path, lines: Sequence[int], consequence: str) -> str:
     return f"{path}, {plural} {shown}: aims that this campaign does not have; {consequence}"
 
 
-def load_examples(paths: Sequence[Path], campaign: Campaign) -> Examples:
+def load_examples(
+    paths: Sequence[Path], campaign: Campaign, read: Read, known: Container[str] = frozenset()
+) -> Examples:
     """Read labelled mails and sentences; lines that cannot be used are named and left out.
 
     An example whose aims the campaign does not have still teaches class and type, so that a new campaign can start
     from the shipped examples.
+
+    Args:
+        paths: one JSON object a line.
+        campaign: whose aims count.
+        read: the reading stage.
+        known: fingerprints of examples to leave out.
     """
-    known = {aim.key for aim in campaign.aims}
+    aims = {aim.key for aim in campaign.aims}
     mails: list[LabelledMail] = []
     sentences: list[LabelledSentence] = []
     problems: list[str] = []
+    left_out = 0
+
+    def parse(row: dict[str, object]) -> LabelledMail | LabelledSentence | None:
+        return None if fingerprint(row) in known else parse_example(row, read)
+
     for path in paths:
         foreign = []
-        for number, example in _parse_lines(path, parse_example, problems):
-            if not example.aims() <= known:
+        for number, example in _parse_lines(path, parse, problems):
+            if example is None:
+                left_out += 1
+                continue
+            if not example.aims() <= aims:
                 foreign.append(number)
             if isinstance(example, LabelledMail):
                 mails.append(example)
@@ -131,7 +149,7 @@ def load_examples(paths: Sequence[Path], campaign: Campaign) -> Examples:
                 sentences.append(example)
         if foreign:
             problems.append(_unknown_aims(path, foreign, "these examples teach class and type only"))
-    return Examples(mails=tuple(mails), sentences=tuple(sentences), problems=tuple(problems))
+    return Examples(mails=tuple(mails), sentences=tuple(sentences), problems=tuple(problems), known=left_out)
 
 
 def _parse_pattern(row: dict[str, object]) -> Pattern:
