@@ -170,18 +170,24 @@ def one_line(text: str, limit: int = _MAX_CHARACTERS) -> str:
         text: anything.
         limit: characters of the result at most; what is longer ends in "…" after a whole word.
     """
-    text = text[: 2 * _MAX_CHARACTERS]
+    return _shorten(" ".join(printable(text[: 2 * _MAX_CHARACTERS]).split()), limit)
+
+
+def printable(text: str) -> str:
+    """What a stranger wrote, with its spaces and line ends, without characters that control, hide or turn the text."""
     if text.isprintable():
         # Then it has none of the characters that are looked for below, one by one.
-        return _shorten(" ".join(text.split()), limit)
+        return text
     kept = []
     for character in text:
         category = unicodedata.category(character)
-        if category == "Cc" or character.isspace():
+        if character == "\n":
+            kept.append(character)
+        elif category == "Cc" or character.isspace():
             kept.append(" ")
         elif category not in ("Cf", "Cs", "Co") or character in _JOINERS:
             kept.append(character)
-    return _shorten(" ".join("".join(kept).split()), limit)
+    return "".join(kept)
 
 
 def without_links(text: str, *, keep_addresses: bool = False) -> str:

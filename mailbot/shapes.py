@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mailbot.model import Acknowledgement, Classification, Contribution, Details, Record
 from mailbot.pipeline import Understood
+
+if TYPE_CHECKING:
+    from mailbot.classifying.evaluate import Answer, Bin, Metrics, Score
 
 #: a JSON object
 Json = dict[str, Any]
@@ -49,6 +52,72 @@ def filed(record: Record) -> Json:
         "attachments": list(record.attachments),
         "defects": list(record.defects),
         "model_version": record.model_version,
+    }
+
+
+def measured(metrics: Metrics, answers: Sequence[Answer], errors: Sequence[Answer]) -> Json:
+    """What `mailbot evaluate --json` prints; every share is 0 to 1.
+
+    Args:
+        metrics: of the answers.
+        answers: at least one.
+        errors: those to tell one by one.
+    """
+    confusion: dict[str, dict[str, int]] = {}
+    for (labelled, said), count in metrics.confusion:
+        confusion.setdefault(labelled, {})[said] = count
+    return {
+        "mails": metrics.mails,
+        "model_version": answers[0].said.model_version,
+        "class": {
+            "accuracy": round(metrics.class_accuracy, 4),
+            "macro_f1": round(metrics.class_macro_f1, 4),
+            "each": {name: _score(score) for name, score in metrics.per_class},
+            "confusion": confusion,
+        },
+        "aims": {"all": _score(metrics.aims_micro), "each": {name: _score(score) for name, score in metrics.per_aim}},
+        "types": {
+            "all": _score(metrics.types_micro),
+            "each": {name: _score(score) for name, score in metrics.per_type},
+        },
+        "quotes": _score(metrics.quotes),
+        "wholly_right": _score(metrics.wholly_right),
+        "review": {
+            "share": round(metrics.review_share, 4),
+            "wrong": metrics.wrong,
+            "wrong_in_review": round(metrics.wrong_in_review, 4),
+            "silent": sum(answer.silent for answer in answers),
+        },
+        "reliability": {
+            "class": _bins(metrics.class_reliability),
+            "contributions": _bins(metrics.contribution_reliability),
+        },
+        "errors": [_error(answer) for answer in errors],
+    }
+
+
+def _score(score: Score) -> Json:
+    return {
+        "precision": round(score.precision, 4),
+        "recall": round(score.recall, 4),
+        "f1": round(score.f1, 4),
+        "labelled": score.support,
+    }
+
+
+def _bins(bins: Sequence[Bin]) -> list[Json]:
+    return [{"claimed": round(one.claimed, 4), "right": round(one.right, 4), "count": one.count} for one in bins]
+
+
+def _error(answer: Answer) -> Json:
+    mail = answer.mail
+    labels = [{"type": one.type, "aims": list(one.aims), "quote": one.quote} for one in mail.contributions]
+    return {
+        "id": mail.id,
+        "subject": mail.message.subject,
+        "silent": answer.silent,
+        "labelled": {"class": mail.message_class, "contributions": labels},
+        "said": _classification(answer.said),
     }
 
 

@@ -43,6 +43,12 @@ _CLOSERS = """ltd co inc p.m a.m no st c jr sr"""
 #: abbreviations that may also end a sentence: the capital after them decides
 _MAY_END = frozenset(f"{_DATES} {_CLOSERS}".split())
 _WRAP_WIDTH = 50
+#: "Dear Sarah," or "Sarah," on the first line, whatever the case of what follows
+_GREETING = re.compile(
+    r"(?:(?i:dear|hi|hiya|hello|hey|hallo|good (?:morning|afternoon|evening|day)|morning|afternoon|evening|greetings"
+    r"|sal[a\u0101]+ms?|namaste|sat sri akal)\b[^.!?;:]*|[A-Z][\w'-]*(?: [A-Z][\w'-]*)*),\s*$"
+)
+_GREETING_WORDS = 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +87,8 @@ def _continues(text: str, line: tuple[int, int], following: tuple[int, int], wid
     """Whether a line break only wraps: a mail program broke the line because the next word did not fit."""
     here, there = text[line[0] : line[1]].rstrip(), text[following[0] : following[1]].strip()
     if not here or not there or _ITEM.match(text, following[0]):
+        return False
+    if not text[: line[0]].strip() and len(here.split()) <= _GREETING_WORDS and _GREETING.match(here.lstrip()):
         return False
     if there[0].islower() and here[-1] not in ".!?:":
         return True
