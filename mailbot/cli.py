@@ -13,18 +13,16 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from mailbot import __version__, console
+from mailbot import __version__, commands, console
 from mailbot.allocator import keep_memory_flat
 from mailbot.config import Config, load_config
 from mailbot.errors import ConfigError, MailbotError, TransientError, UnreadableMail
 from mailbot.model import MessageClass, OutgoingState
-
-if TYPE_CHECKING:
-    pass
+from mailbot.options import DEFAULT_CONFIG, ConfigOption, JsonOption, settings_if_any, write_file
 
 app = typer.Typer(
     name="mailbot",
@@ -37,13 +35,7 @@ app = typer.Typer(
     epilog="Exit codes: 0 done, 1 failed, 2 your settings or arguments need a change.",
 )
 
-ConfigOption = Annotated[
-    Path,
-    typer.Option("--config", "-c", envvar="MAILBOT_CONFIG", help="The configuration file.", show_default="config.toml"),
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 ReferenceArgument = Annotated[str, typer.Argument(metavar="REF", help="Such as BSEC-0042, or just 42.")]
-DEFAULT_CONFIG = Path("config.toml")
 
 
 def main() -> None:
@@ -125,7 +117,7 @@ def classify(
     from mailbot.model import History
     from mailbot.pipeline import StageFailed, decide, understand
 
-    settings = load_config(config) if config.is_file() or config != DEFAULT_CONFIG else None
+    settings = settings_if_any(config)
     with console.progress_bar() as watch:
         policy, classifier = load_understanding(settings, watch)
     failed = False
@@ -150,6 +142,11 @@ def classify(
             console.complain(f"{mail.path}: {error}")
     if failed:
         raise typer.Exit(1)
+
+
+app.command()(commands.explain)
+app.command()(commands.evaluate)
+app.command()(commands.train)
 
 
 @app.command(name="list")
@@ -266,10 +263,7 @@ def digest(
         found = digests.gather(tx, tx.journal.digest_start(), datetime.now(UTC), shown)
     text, page = digests.parts_of(digests.make(found, shown))
     if html is not None:
-        try:
-            html.write_text(page, "utf-8")
-        except OSError as problem:
-            raise ConfigError([f"--html: {html} cannot be written ({problem.strerror})"]) from None
+        write_file("--html", html, page)
         console.out.print(f"Written to {html}", highlight=False, markup=False)
     else:
         typer.echo(text)

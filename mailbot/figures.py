@@ -1,6 +1,6 @@
 """How good a classifier is, as tables in the terminal (rich). Knows the measures, not how they came about.
 
-Words out of a labelled file pass `one_line` or `Text`, as a mail's do.
+Words out of a labelled file pass `one_line`: an escape sequence in them must not reach the terminal.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from mailbot.classifying.evaluate import measure
 from mailbot.rendering import one_line
 
 if TYPE_CHECKING:
+    from mailbot.classifying import Trial
     from mailbot.classifying.evaluate import Answer, Bin, Metrics, Score
     from mailbot.classifying.examples import Label
     from mailbot.model import Contribution, MessageClass
@@ -34,8 +36,25 @@ def measured(metrics: Metrics, answers: Sequence[Answer]) -> Group:
     return Group(*(part for table in tables for part in (table, Text())))
 
 
+def trained(trial: Trial) -> Group:
+    """What `mailbot train` says: the model in use beside the new one, on mails that neither was taught."""
+    if not trial.answers:
+        return Group(Text("Trained. There are too few labelled mails to measure how good it is: it takes some forty."))
+    table = Table(
+        box=None, pad_edge=False, title=f"On {len(trial.answers)} mails that were not taught", title_justify="left"
+    )
+    table.add_column("")
+    table.add_column("before", justify="right")
+    table.add_column("now", justify="right")
+    for name in ("message_class", "aims", "types"):
+        words = {"message_class": "class, share right", "aims": "aims, F1", "types": "types, F1"}[name]
+        cells = ("" if one is None else f"{getattr(one, name):.3f}" for one in (trial.before, trial.after))
+        table.add_row(words, *cells)
+    return Group(table, Text(), measured(measure(trial.answers), trial.answers))
+
+
 def worst(answers: Sequence[Answer], count: int) -> list[Answer]:
-    """The mails that lie in a wrong place, at most `count`: those that ask nobody for a look first, the surest first."""
+    """At most `count` mails that lie in a wrong place: the silent first, then wrong classes, the surest first."""
     wrong = [answer for answer in answers if answer.wrong]
     return sorted(wrong, key=lambda one: (not one.silent, not one.class_wrong, -one.said.confidence))[:count]
 
@@ -64,7 +83,8 @@ def _add_lines(body: Table, name: str, message_class: str, lines: Sequence[str])
 
 
 def _line(item: Label | Contribution, sure: str = "") -> str:
-    return f"{item.type} for {', '.join(item.aims) or 'no aim'}{sure}: “{one_line(item.quote, _MAX_QUOTE)}”"
+    aims = one_line(", ".join(item.aims)) or "no aim"
+    return f"{item.type} for {aims}{sure}: “{one_line(item.quote, _MAX_QUOTE)}”"
 
 
 def _overview(metrics: Metrics, answers: Sequence[Answer]) -> Table:
@@ -91,7 +111,7 @@ def _scores(metrics: Metrics) -> Table:
     table.add_row("", "macro", "", "", f"{metrics.class_macro_f1:.2f}", "", end_section=True)
     _add_scores(table, "aims", [*metrics.per_aim, ("all", metrics.aims_micro)])
     _add_scores(table, "types", [*metrics.per_type, ("all", metrics.types_micro)])
-    whole = [("right quote", metrics.quotes), ("quote, type and aims right", metrics.wholly_right)]
+    whole = [("right quote", metrics.quotes), ("wholly right", metrics.wholly_right)]
     _add_scores(table, "contributions", whole)
     return table
 
@@ -124,7 +144,7 @@ def _count(counts: dict[tuple[MessageClass, MessageClass], int], labelled: Messa
 
 
 def _reliability(metrics: Metrics) -> Table:
-    table = Table("", title="How sure it was, and how often it was right", header_style="bold")
+    table = Table("", title="How sure, and how right", header_style="bold")
     for name in ("Sure", "Right", "Answers"):
         table.add_column(name, justify="right")
     _add_bins(table, "class", metrics.class_reliability)

@@ -10,6 +10,7 @@ from mailbot.pipeline import Understood
 
 if TYPE_CHECKING:
     from mailbot.classifying.evaluate import Answer, Bin, Metrics, Score
+    from mailbot.classifying.models import Scores, Trial
 
 #: a JSON object
 Json = dict[str, Any]
@@ -93,6 +94,22 @@ def measured(metrics: Metrics, answers: Sequence[Answer], errors: Sequence[Answe
             "contributions": _bins(metrics.contribution_reliability),
         },
         "errors": [_error(answer) for answer in errors],
+    }
+
+
+def trained(trial: Trial, problems: Sequence[str], *, kept: bool) -> Json:
+    """What `mailbot train --json` prints."""
+
+    def scores(one: Scores | None) -> Json | None:
+        return None if one is None else {"class": one.message_class, "aims": one.aims, "types": one.types}
+
+    return {
+        "mails": len(trial.answers),
+        "before": scores(trial.before),
+        "after": scores(trial.after),
+        "worse": trial.worse,
+        "kept": kept,
+        "problems": list(problems),
     }
 
 

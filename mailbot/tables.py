@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import groupby, pairwise
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from rich.console import Group, RenderableType
@@ -21,12 +23,17 @@ from mailbot.model import (
     Contribution,
     Decision,
     Details,
+    Message,
     OutgoingState,
     ParkedMail,
     Record,
 )
 from mailbot.pipeline import Understood
-from mailbot.rendering import one_line
+from mailbot.rendering import one_line, printable
+from mailbot.reviewing.digest import confidence_in_words
+
+if TYPE_CHECKING:
+    from mailbot.classifying.picture import MarkedText
 
 _LIGHTS = {Light.GREEN: ("green", "ok"), Light.AMBER: ("yellow", "look"), Light.RED: ("red", "wrong")}
 _STATES = {
@@ -38,6 +45,8 @@ _STATES = {
     OutgoingState.HELD: "held for the coordinator",
     OutgoingState.CANCELLED: "dropped",
 }
+#: what people read for a calibrated probability; whether to check is told by the reasons to do so
+_SURE = {"sure": "sure", "fairly": "fairly sure", "check": "not sure"}
 
 
 def finding(found: Finding) -> Text:
@@ -92,6 +101,31 @@ def understood(path: str, found: Understood, acknowledgement: Acknowledgement) -
     return Group(head, *(_contribution(item) for item in classification.contributions), Text())
 
 
+def explained(
+    message: Message, classification: Classification, texts: Sequence[MarkedText], campaign: Campaign
+) -> Group:
+    """What `mailbot explain` shows of one mail: its text with quotes coloured by aim, and the reasons beneath."""
+    head = _grid(
+        ("Subject", message.subject),
+        ("Class", f"{classification.message_class}, {_sure(classification.confidence)}"),
+        ("Please check", "; ".join(classification.review_reasons)),
+        ("Model", classification.model_version),
+    )
+    styles = [_aim_style(item, campaign) for item in classification.contributions]
+    parts: list[RenderableType] = [head, Text()]
+    for text in texts:
+        parts += [Text("Forwarded:", style="bold")] if text.forwarded else []
+        parts += [_marked(text, styles), Text()]
+    for number, (item, style) in enumerate(zip(classification.contributions, styles, strict=True), start=1):
+        aims = "; ".join(campaign.aim(key).title for key in item.aims) or "no particular aim"
+        parts.append(Text.assemble((f"[{number}]", style), (f" {item.type}", "bold"), f" for {one_line(aims)}"))
+        parts.append(Text(f"    {_sure(item.confidence)}"))
+        for why, because in groupby(item.because, key=lambda evidence: evidence.why):
+            words = ", ".join(f"“{one_line(evidence.text)}”" for evidence in because)
+            parts.append(Text(f"    {one_line(why)} ({words})", style="dim"))
+    return Group(*parts)
+
+
 def filed_by_aim(found: Sequence[Record], campaign: Campaign) -> Table:
     """How many contributions of each type each aim got, with the first words of each."""
     table = Table("Aim", "Pledges", "Offers", "Ideas", "Such as", header_style="bold", title="Filed by aim")
@@ -133,6 +167,38 @@ def parked(found: Iterable[ParkedMail]) -> Table:
 def reply_words(found: Record) -> str:
     """The state of a record's acknowledgement, in words."""
     return _STATES[found.reply_state] if found.reply_state else "no reply"
+
+
+def _sure(confidence: float) -> str:
+    return f"{_SURE[confidence_in_words(confidence)]} ({confidence:.0%})"
+
+
+def _aim_style(item: Contribution, campaign: Campaign) -> str:
+    """Letters that can be read on the colour of a contribution's first aim, whatever the terminal's own colours."""
+    if not item.aims:
+        return "reverse"
+    colour = campaign.aim(item.aims[0]).colour
+    red, green, blue = (int(colour[place : place + 2], 16) for place in (1, 3, 5))
+    light = 0.299 * red + 0.587 * green + 0.114 * blue > 140
+    return f"{'#000000' if light else '#ffffff'} on {colour}"
+
+
+def _marked(text: MarkedText, styles: Sequence[str]) -> Text:
+    """A text with its quotes coloured and numbered, and the words that carried them underlined."""
+    cuts = sorted(
+        {0, len(text.text), *(place for mark in (*text.quotes, *text.words) for place in (mark.start, mark.end))}
+    )
+    starts = {mark.start: mark for mark in text.quotes}
+    shown = Text()
+    for start, end in pairwise(cuts):
+        quote = next((mark for mark in text.quotes if mark.start <= start < mark.end), None)
+        style = styles[quote.contribution] if quote else ""
+        if start in starts:
+            # Without colours the number alone tells where a quote begins.
+            shown.append(f"[{starts[start].contribution + 1}]", f"bold {style}").append(" ", style)
+        carrying = any(mark.start <= start < mark.end for mark in text.words)
+        shown.append(printable(text.text[start:end]), f"{style} bold underline" if carrying else style)
+    return shown
 
 
 def _decision(acknowledgement: Acknowledgement) -> str:

@@ -9,7 +9,7 @@ Only this folder imports spaCy, and only when a classifier is loaded.
 
 from __future__ import annotations
 
-from mailbot.classifying.models import load_classifier
+from mailbot.classifying.models import Trial, Workshop, keep, load_classifier, open_workshop, try_training
 from mailbot.classifying.pipeline import Classifier
 
-__all__ = ["Classifier", "load_classifier"]
+__all__ = ["Classifier", "Trial", "Workshop", "keep", "load_classifier", "open_workshop", "try_training"]

@@ -22,7 +22,11 @@ from mailbot.model import Evidence
 _WORDS = 4
 #: a word counts from this share of the strongest word's attribution
 _SHARE = 0.5
-_EMPTY = """a an the and or but of to in on at for by is it its as so if that this with be been was were are am"""
+_EMPTY = """
+a an the and or but nor of to in on at for by from with as so if than that this these those it its is was were are am
+be been being has have had do does did not n't 's 've 're 'll 'd 'm there here then too very just also some any all few
+who which what where when we i you he she they them us me my our your his her their
+"""
 #: words that say nothing on their own; they count only between words that do
 _FUNCTION_WORDS = frozenset(_EMPTY.split())
 

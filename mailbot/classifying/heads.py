@@ -80,7 +80,7 @@ def fit(rows: Floats, targets: Floats, weights: Floats, prior: Head, stiffness: 
         away = current - start
         return float(value + 0.5 * (pull * away * away).sum()), (table.T @ error + pull * away).ravel()
 
-    found = minimize(loss, start.ravel(), jac=True, method="L-BFGS-B", options={"maxiter": 200})
+    found = minimize(loss, start.ravel(), jac=True, method="L-BFGS-B", options={"maxiter": 100, "ftol": 1e-6})
     return Head(weights=found.x.reshape(start.shape).astype(np.float16).astype(np.float32), exclusive=prior.exclusive)
 
 

@@ -25,6 +25,7 @@ from mailbot.classifying.evaluate import Answer
 from mailbot.classifying.examples import Label, LabelledMail
 from mailbot.classifying.features import FACTS, PLACES, TYPE_LABELS, aim_row, mail_row, sentence_row
 from mailbot.classifying.heads import Calibration, Floats, Head, calibrate, fit
+from mailbot.classifying.language import foreign_language
 from mailbot.classifying.review import DOUBTS, Evidence, doubts, plain_reasons
 from mailbot.classifying.rules import Examples
 from mailbot.classifying.verdicts import (
@@ -48,8 +49,8 @@ _FOLDS = 5
 _ENOUGH = 40
 #: share of mails that may ask for a look because of measured doubt
 _LOOKS = 0.13
-#: how strongly the prior holds what it knows, and what it does not know
-_KNOWN, _NEW = 20.0, 1.0
+#: how strongly the prior holds what it knows, what it knows of another campaign, and what it does not know
+_KNOWN, _FOREIGN, _NEW = 20.0, 2.0, 1.0
 
 Progress = Callable[[str, float], None]
 
@@ -175,11 +176,35 @@ def label_of_text(sentence: str, labels: Sequence[Label]) -> Label | None:
     return None
 
 
-def _prior(table: Floats, extra: int, *, exclusive: bool) -> tuple[Head, Floats]:
-    """A head that knows what the encoder's own does, with `extra` columns before the bias; and its stiffness."""
+def _prior(table: Floats, extra: int, held: float, *, exclusive: bool) -> tuple[Head, Floats]:
+    """A head that knows what the encoder's own does, with `extra` columns before the bias; and its stiffness.
+
+    Args:
+        table: the encoder's own.
+        extra: columns that it does not have.
+        held: how strongly the prior holds what it knows.
+        exclusive: one answer of several, or several at once.
+    """
     weights = np.concatenate([table[:-1], np.zeros((extra, table.shape[1]), dtype=np.float32), table[-1:]])
     known = np.concatenate([table[:-1] != 0, np.zeros((extra + 1, table.shape[1]), dtype=bool)])
-    return Head(weights=weights, exclusive=exclusive), np.where(known, _KNOWN, _NEW).astype(np.float32)
+    return Head(weights=weights, exclusive=exclusive), np.where(known, held, _NEW).astype(np.float32)
+
+
+def _type_prior(base: Base, keys: Sequence[str]) -> tuple[Head, Floats]:
+    return _prior(base.types, len(TYPE_LABELS) + len(PLACES), _hold(base, keys), exclusive=True)
+
+
+def _aim_prior(base: Base, keys: Sequence[str]) -> tuple[Head, Floats]:
+    return _prior(_aim_table(base, keys), len(keys), _hold(base, keys), exclusive=False)
+
+
+def _class_prior(base: Base, keys: Sequence[str]) -> tuple[Head, Floats]:
+    return _prior(base.classes, len(FACTS) + 5 + FINDINGS, _hold(base, keys), exclusive=True)
+
+
+def _hold(base: Base, keys: Sequence[str]) -> float:
+    """What contributes to one campaign is idle talk to another: the prior is weak where the aims are others."""
+    return _KNOWN if set(keys) <= set(base.aims) else _FOREIGN
 
 
 def _aim_table(base: Base, keys: Sequence[str]) -> Floats:
@@ -198,9 +223,9 @@ def untrained(base: Base, campaign: Campaign) -> Model:
     keys = tuple(aim.key for aim in campaign.aims)
     return Model(
         aims=keys,
-        type_head=_prior(base.types, len(TYPE_LABELS) + len(PLACES), exclusive=True)[0],
-        aim_head=_prior(_aim_table(base, keys), len(keys), exclusive=False)[0],
-        class_head=_prior(base.classes, len(FACTS) + 5 + FINDINGS, exclusive=True)[0],
+        type_head=_type_prior(base, keys)[0],
+        aim_head=_aim_prior(base, keys)[0],
+        class_head=_class_prior(base, keys)[0],
         doubt_head=Head(weights=_first_doubts(), exclusive=False),
         limits=Limits(),
         doubt_limit=0.35,
@@ -231,8 +256,8 @@ class _Lessons:
 
     def heads(self, base: Base, keys: Sequence[str], chosen: NDArray[np.bool_]) -> tuple[Head, Head]:
         """The type head and the aim head, taught the chosen rows."""
-        type_prior, type_stiffness = _prior(base.types, len(TYPE_LABELS) + len(PLACES), exclusive=True)
-        aim_prior, aim_stiffness = _prior(_aim_table(base, keys), len(keys), exclusive=False)
+        type_prior, type_stiffness = _type_prior(base, keys)
+        aim_prior, aim_stiffness = _aim_prior(base, keys)
         return (
             fit(self.type_rows[chosen], self.types[chosen], self.type_weights[chosen], type_prior, type_stiffness),
             fit(self.aim_rows[chosen], self.aims[chosen], self.aim_weights[chosen], aim_prior, aim_stiffness),
@@ -288,8 +313,8 @@ def _one_hot_classes(mails: Sequence[LabelledMail]) -> Floats:
     return np.eye(len(CLASSES), dtype=np.float32)[[CLASSES.index(mail.message_class) for mail in mails]]
 
 
-def _class_head(base: Base, rows: Floats, targets: Floats) -> Head:
-    prior, stiffness = _prior(base.classes, len(FACTS) + 5 + FINDINGS, exclusive=True)
+def _class_head(base: Base, keys: Sequence[str], rows: Floats, targets: Floats) -> Head:
+    prior, stiffness = _class_prior(base, keys)
     return fit(rows, targets, np.ones_like(targets), prior, stiffness)
 
 
@@ -312,7 +337,7 @@ def _cross_fit(
     for fold in range(_FOLDS):
         taught, held = mail_folds != fold, mail_folds == fold
         if taught.any() and held.any():
-            chances[held] = _class_head(base, rows[taught], targets[taught]).probabilities(rows[held])
+            chances[held] = _class_head(base, keys, rows[taught], targets[taught]).probabilities(rows[held])
     answers.chances.extend(chances)
     return answers
 
@@ -422,7 +447,7 @@ def train(
     limits = _best_aims(answers, labels, keys, _best_carrying(answers, labels))
     rows = np.stack([class_row(one, answers.verdicts(number, keys, limits)) for number, one in enumerate(analyses)])
     progress("Learning the class of a mail, and doubt", 0.95)
-    model = replace(model, class_head=_class_head(base, rows, _one_hot_classes(mails)), limits=limits)
+    model = replace(model, class_head=_class_head(base, keys, rows, _one_hot_classes(mails)), limits=limits)
     progress("Trained", 1.0)
     return _with_measures(model, answers, analyses, mails, labels)
 
@@ -474,7 +499,9 @@ def _evidence(analysis: Analysis, verdicts: list[Verdict], chances: Floats, limi
 
 def _classification(model: Model, decision: Decision, mail: LabelledMail, doubted: bool) -> Classification:
     """An answer by heads that were not taught the mail; without the words that carried it."""
-    reasons = plain_reasons(mail.message, decision) + (["in doubt"] if doubted else [])
+    reasons = plain_reasons(mail.message, decision, foreign_language(mail.message.body.own_text)) + (
+        ["in doubt"] if doubted else []
+    )
     contributions = tuple(
         Contribution(
             type=one.verdict.type,

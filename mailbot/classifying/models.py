@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mailbot.classifying.encoder import SHIPPED_MODEL, Encoder, load_encoder
-from mailbot.classifying.evaluate import Answer, Metrics, measure
+from mailbot.classifying.evaluate import Answer
 from mailbot.classifying.examples import LabelledMail, Read
 from mailbot.classifying.learn import Base, Model, Said, train
 from mailbot.classifying.model_file import Stored, load, load_base, save
@@ -93,10 +93,8 @@ class Trial:
     """A model trained anew, beside the one in use."""
 
     model: Model
-    #: of all mails that the encoder has not seen, by heads that were not taught them; None with too few mails
-    metrics: Metrics | None
-    #: mails on which both models were judged without having been taught them
-    mails: int
+    #: for each mail that the encoder has not seen, by heads that were not taught it; none with too few mails
+    answers: tuple[Answer, ...]
     #: of the model in use; None when there is none
     before: Scores | None
     after: Scores | None
@@ -214,15 +212,12 @@ def try_training(workshop: Workshop, read: Read, progress: Progress | None = Non
         workshop.nlp, workshop.encoder, workshop.base, examples, workshop.campaign, progress or _silent
     )
     stored = workshop.current()
-    before = after = None
-    if stored is not None and answers:
-        mails = {mail.fingerprint: mail for mail in examples.mails}
-        before = _scores(mails, _said_before(workshop, stored, examples.mails))
-        after = _scores(mails, model.held_out)
+    mails = {mail.fingerprint: mail for mail in examples.mails}
+    before = _scores(mails, _said_before(workshop, stored, examples.mails)) if stored and answers else None
+    after = _scores(mails, model.held_out) if answers else None
     return Trial(
         model=model,
-        metrics=measure(answers) if answers else None,
-        mails=len(answers),
+        answers=tuple(answers),
         before=before,
         after=after,
         problems=examples.problems,
@@ -267,7 +262,9 @@ def keep(workshop: Workshop, trial: Trial) -> tuple[str, ...]:
     return ()
 
 
-def fit_shipped(*, campaign: Campaign, rules_folder: Path, read: Read, model_folder: Path) -> None:
+def fit_shipped(
+    *, campaign: Campaign, rules_folder: Path, read: Read, model_folder: Path, progress: Progress | None = None
+) -> None:
     """Fit the heads to the shipped rules and leave them beside the encoder, so that nobody has to at the first start.
 
     Raises:
@@ -280,5 +277,5 @@ def fit_shipped(*, campaign: Campaign, rules_folder: Path, read: Read, model_fol
     examples = load_examples(workshop.files.examples, campaign, read, known=workshop.base.seen)
     if workshop.problems or examples.problems:
         raise ValueError("; ".join((*workshop.problems, *examples.problems)))
-    model, _ = train(workshop.nlp, workshop.encoder, workshop.base, examples, campaign, _silent)
+    model, _ = train(workshop.nlp, workshop.encoder, workshop.base, examples, campaign, progress or _silent)
     save(Stored(model=model, fit=workshop.fit, rules=workshop.rules, problems=()), workshop.shipped)

@@ -12,15 +12,19 @@ from typing import TYPE_CHECKING
 from mailbot.classifying.analysis import Analysis, analyse
 from mailbot.classifying.encoder import Encoder
 from mailbot.classifying.evidence import words_for
+from mailbot.classifying.language import foreign_language
 from mailbot.classifying.learn import Model
 from mailbot.classifying.review import Evidence as Doubts
 from mailbot.classifying.review import doubtful_reasons, plain_reasons
 from mailbot.classifying.sentences import CONTRIBUTIONS_KEY
 from mailbot.classifying.verdicts import TYPES, Found, decide
-from mailbot.model import Classification, Contribution, Evidence, Message
+from mailbot.model import Classification, Contribution, Evidence, Message, MessageClass
 
 if TYPE_CHECKING:
     from spacy.language import Language
+
+#: how sure anything can be in a language that was not taught
+UNTAUGHT = 0.4
 
 
 class Classifier:
@@ -58,9 +62,13 @@ class Classifier:
         decision = decide(analysis, verdicts, chances, model.limits)
         _mark(decision.found)
         contributions = tuple(self._contribution(one) for one in decision.found)
+        language = foreign_language(message.body.own_text)
         confidence = model.class_calibration.apply(decision.chance)
+        if language is not None and decision.message_class is not MessageClass.AUTOMATIC:
+            # Calibration holds for the language of the examples; in another it is a guess, and answered as one.
+            confidence = min(confidence, UNTAUGHT)
         doubts = Doubts(analysis=analysis, verdicts=verdicts, chances=chances, decision=decision, limits=model.limits)
-        reasons = plain_reasons(message, decision)
+        reasons = plain_reasons(message, decision, language)
         if model.doubt(doubts) >= model.doubt_limit:
             reasons += doubtful_reasons(doubts, confidence, [one.confidence for one in contributions])
         classification = Classification(

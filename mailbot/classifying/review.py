@@ -7,39 +7,17 @@ Must not know: how the answers came about, or from where on doubt is too much.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mailbot.classifying.analysis import Analysis, Candidate, Hit
 from mailbot.classifying.heads import Floats
+from mailbot.classifying.language import words_of
 from mailbot.classifying.verdicts import CLASSES, Decision, Found, Limits, Verdict, strongest
 from mailbot.model import ContributionType, Message, MessageClass
 
-_WORD = re.compile(r"[^\W\d_]+(?:['\u2019][^\W\d_]+)?")
-_EVERYDAY = """
-a about all also am an and any are as at be been but by can could did do don't for from get had has
-have he her here him his how i i'd i'll i'm i've if in is it it's its just like me more my no not of
-on one or our out please she so some than thank thanks that that's the their them then there they
-this to up us was we we'd we'll we're we've were what when which who will with would you your
-"""
-#: the words that make up about half of any English text
-_ENGLISH = frozenset(_EVERYDAY.split())
 #: a sentence that comes this near the limit, as a share of it, may have been missed
 _NEARLY = 0.4
-
-
-def is_english(text: str) -> bool:
-    """Whether a text is likely English; short texts get the benefit of the doubt.
-
-    Args:
-        text: any text; judged by the share of everyday English words.
-    """
-    words = [word.lower().replace("\u2019", "'") for word in _WORD.findall(text)]
-    if len(words) < 10:
-        letters = [character for character in text if character.isalpha()]
-        return len(letters) < 10 or sum(character.isascii() for character in letters) > len(letters) / 2
-    return sum(word in _ENGLISH for word in words) / len(words) >= 0.2
 
 
 def _excerpt(text: str) -> str:
@@ -149,14 +127,19 @@ def doubts(evidence: Evidence) -> list[float]:
 DOUBTS = 16
 
 
-def plain_reasons(message: Message, decision: Decision) -> list[str]:
-    """The reasons that need no measuring: what nobody could understand from the text alone."""
+def plain_reasons(message: Message, decision: Decision, language: str | None) -> list[str]:
+    """The reasons that need no measuring: what nobody could understand from the text alone.
+
+    Args:
+        message: the mail.
+        decision: what it was taken for.
+        language: that of the sender's own text where it is not one that was taught.
+    """
     reasons = []
-    text = message.body.own_text
-    # Machines write tables and many languages; there is nothing in them to understand.
-    if decision.message_class is not MessageClass.AUTOMATIC and not is_english(text):
-        reasons.append("does not seem to be in English")
-    if message.attachments and len(_WORD.findall(text)) < 8:
+    # Machines write many languages; there is nothing in them to understand.
+    if decision.message_class is not MessageClass.AUTOMATIC and language:
+        reasons.append(f"seems to be in {language}, which was not taught")
+    if message.attachments and len(words_of(message.body.own_text)) < 8:
         reasons.append("hardly any text, but something is attached")
     if decision.mixed:
         reasons.append("sent by a machine, yet it may hold a person's own words")

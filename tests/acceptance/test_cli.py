@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from mailbot.app import default_cache
-from mailbot.classifying.evaluate import mail_octets
+from mailbot.classifying.examples import mail_octets
 from mailbot.demo.servers import SmtpSink
 from mailbot.model import MessageClass, OutgoingState
 from tests.acceptance.commands import mailbot

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from mailbot.campaign import load_campaign
-from mailbot.classifying.evaluate import mail_octets
+from mailbot.classifying.examples import mail_octets
 from mailbot.config import SHIPPED
 from mailbot.demo.samples import expected_mails
 from mailbot.demo.servers import EmbeddedImap, SmtpSink

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from mailbot.classifying.evaluate import evaluate, load_corpus, mail_octets, match, overlap
-from mailbot.classifying.examples import Label, LabelledMail, message_from_row
+from mailbot.classifying.evaluate import Metrics, answer_all, load_corpus, match, measure, overlap, reliability
+from mailbot.classifying.examples import Label, LabelledMail, fingerprint, mail_octets
 from mailbot.model import Classification, Contribution, ContributionType, Message, MessageClass
+from mailbot.reading import read
 
 ROW = {
     "id": "m1",
@@ -33,8 +34,15 @@ def label(quote: str, kind: str = "offer", aims: tuple[str, ...] = ("boats",)) -
 
 
 def labelled(key: str, message_class: str, *labels: Label) -> LabelledMail:
-    message = message_from_row({"id": key, "subject": key, "body": ""})
-    return LabelledMail(id=key, message=message, message_class=MessageClass(message_class), contributions=labels)
+    row = {"id": key, "from_email": "ann@lock.example", "subject": key, "body": ""}
+    message = read(mail_octets(row))
+    return LabelledMail(
+        id=key,
+        fingerprint=fingerprint(row),
+        message=message,
+        message_class=MessageClass(message_class),
+        contributions=labels,
+    )
 
 
 class Prepared:
@@ -52,6 +60,10 @@ class Prepared:
             review_reasons=("doubt",) if review else (),
             model_version="prepared",
         )
+
+
+def _measured(classifier: Prepared, mails: list[LabelledMail]) -> Metrics:
+    return measure(answer_all(classifier, mails))
 
 
 def test_overlap_is_the_share_of_common_words() -> None:
@@ -74,7 +86,7 @@ def test_measures_are_those_counted_by_hand() -> None:
         labelled("missed", "contribution", label("we lend a barge")),
         labelled("asked", "enquiry"),
     ]
-    metrics = evaluate(
+    metrics = _measured(
         Prepared(
             right=("contribution", (found("we lend a barge"),), False),
             typed=("contribution", (found("we lend a barge"), found("kind regards to you")), True),
@@ -89,20 +101,32 @@ def test_measures_are_those_counted_by_hand() -> None:
     assert dict(metrics.per_class)[MessageClass.ENQUIRY].precision == 0.5
     assert metrics.class_macro_f1 == pytest.approx((0.8 + 2 / 3) / 2)
     assert (metrics.quotes.precision, metrics.quotes.recall) == pytest.approx((2 / 3, 2 / 3))
-    assert (metrics.types_micro.precision, metrics.types_micro.recall) == pytest.approx((1 / 3, 1 / 3))
-    assert (metrics.aims_micro.precision, metrics.aims_micro.recall) == pytest.approx((2 / 3, 2 / 4))
+    assert (metrics.wholly_right.precision, metrics.wholly_right.recall) == pytest.approx((1 / 3, 1 / 3))
+    # Types and aims are those of the mail as a whole.
+    assert (metrics.types_micro.precision, metrics.types_micro.recall) == pytest.approx((1 / 2, 1 / 3))
+    assert (metrics.aims_micro.precision, metrics.aims_micro.recall) == pytest.approx((1, 2 / 4))
     assert dict(metrics.per_aim)["birds"].recall == 0
+    assert dict(metrics.confusion)[MessageClass.CONTRIBUTION, MessageClass.ENQUIRY] == 1
     assert metrics.review_share == 0.25
+    assert metrics.wrong == 2
     assert metrics.wrong_in_review == 0.5
 
 
+def test_reliability_sets_claims_beside_what_was_right() -> None:
+    low, high = reliability([(0.15, False), (0.1, True), (1.0, True), (0.95, True), (0.9, False)])
+    assert (low.claimed, low.right, low.count) == pytest.approx((0.125, 0.5, 2))
+    assert (high.claimed, high.right, high.count) == pytest.approx((0.95, 2 / 3, 3))
+    assert reliability([]) == ()
+
+
 def test_nothing_to_measure_is_no_error() -> None:
-    metrics = evaluate(Prepared(), [])
+    metrics = _measured(Prepared(), [])
     assert (metrics.mails, metrics.class_macro_f1, metrics.wrong_in_review) == (0, 0, 1)
 
 
 def test_a_row_becomes_a_mail_that_can_be_read() -> None:
-    parsed = message_from_bytes(mail_octets(ROW), policy=policy.default)
+    plain = {**ROW, "headers": {"Auto-Submitted": "auto-replied"}}
+    parsed = message_from_bytes(mail_octets(plain), policy=policy.default)
     assert parsed["From"].addresses[0].addr_spec == "zoe@lock.example"
     assert parsed["From"].addresses[0].display_name == 'Zoë "Zed" Öz'
     assert parsed["Subject"] == "Ein Boot"
@@ -111,16 +135,25 @@ def test_a_row_becomes_a_mail_that_can_be_read() -> None:
     assert parsed.get_content().rstrip() == "You could have our barge."
 
 
-def test_a_corpus_is_read_directly_or_by_the_reading_stage(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("content_type", "report", "method"),
+    [
+        ("text/calendar; method=REPLY", None, "REPLY"),
+        ('multipart/report; report-type="delivery-status"', "delivery-status", None),
+        ("text/html; charset=utf-8", None, None),
+    ],
+)
+def test_reports_and_calendars_stay_what_they_are(content_type: str, report: str | None, method: str | None) -> None:
+    message = read(mail_octets({**ROW, "headers": {"Content-Type": content_type}}))
+    assert (message.report_type, message.calendar_method) == (report, method)
+    assert message.body.own_text.strip() == "You could have our barge."
+
+
+def test_a_corpus_is_read_by_the_reading_stage(tmp_path: Path) -> None:
     path = tmp_path / "corpus.jsonl"
     path.write_text(json.dumps(ROW) + "\n\n", encoding="utf-8")
-    (direct,) = load_corpus(path)
-    assert direct.message.calendar_method == "REPLY"
-    octets: list[bytes] = []
-
-    def read(raw: bytes) -> Message:
-        octets.append(raw)
-        return direct.message
-
-    assert load_corpus(path, read) == (direct,)
-    assert octets == [mail_octets(ROW)]
+    (mail,) = load_corpus(path, read)
+    assert mail.message.subject == "Ein Boot"
+    path.write_text(json.dumps(ROW) + "\n{}", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"corpus.jsonl, line 2: 'gold' is missing"):
+        load_corpus(path, read)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from mailbot.classifying.examples import LabelledMail, LabelledSentence, message_from_row, parse_example
+from mailbot.classifying.examples import LabelledMail, LabelledSentence, fingerprint, mail_octets, parse_example
 from mailbot.classifying.rules import find_files, load_examples, load_patterns
 from mailbot.model import Aim, Campaign, ContributionType, MessageClass
+from mailbot.reading import read
 
 CAMPAIGN = Campaign(
     name="Canal Clean-up",
@@ -49,7 +50,7 @@ def test_the_first_folder_wins_file_by_file(tmp_path: Path) -> None:
 
 
 def test_both_formats_are_read() -> None:
-    mail, sentence = parse_example(MAIL), parse_example(SENTENCE)
+    mail, sentence = parse_example(MAIL, read), parse_example(SENTENCE, read)
     assert isinstance(mail, LabelledMail)
     assert mail.message_class is MessageClass.CONTRIBUTION
     assert mail.contributions[0].quote == "You could have our barge."
@@ -58,7 +59,7 @@ def test_both_formats_are_read() -> None:
 
 
 def test_a_row_becomes_a_message() -> None:
-    message = message_from_row(MAIL)
+    message = read(mail_octets(MAIL))
     assert message.from_address is not None
     assert message.from_address.addr_spec == "ann@lock.example"
     assert message.return_path == ""
@@ -80,7 +81,7 @@ def test_broken_examples_are_named_and_the_rest_is_read(tmp_path: Path) -> None:
         {"id": "m2", "body": "no gold"},
         {**MAIL, "gold": {"class": "unrelated", "contributions": [{"type": "offer", "aims": [], "quote": "You"}]}},
     )
-    examples = load_examples([path], CAMPAIGN)
+    examples = load_examples([path], CAMPAIGN, read)
     assert (len(examples.sentences), len(examples.mails)) == (1, 1)
     assert [problem.split(":")[0] for problem in examples.problems] == [
         f"{path}, line {number}" for number in (2, 3, 4, 5, 6, 8, 9)
@@ -89,16 +90,23 @@ def test_broken_examples_are_named_and_the_rest_is_read(tmp_path: Path) -> None:
 
 def test_examples_of_another_campaign_are_said_once(tmp_path: Path) -> None:
     path = write(tmp_path / "x.jsonl", *[{**SENTENCE, "aims": ["bicycles"]}] * 7)
-    examples = load_examples([path], CAMPAIGN)
+    examples = load_examples([path], CAMPAIGN, read)
     assert len(examples.sentences) == 7
     assert len(examples.problems) == 1
     assert "lines 1, 2, 3, 4, 5, ..." in examples.problems[0]
 
 
+def test_examples_that_are_known_are_left_out(tmp_path: Path) -> None:
+    path = write(tmp_path / "x.jsonl", SENTENCE, MAIL)
+    reordered = dict(reversed(SENTENCE.items()))
+    examples = load_examples([path], CAMPAIGN, read, known={fingerprint(reordered)})
+    assert (len(examples.sentences), len(examples.mails), examples.known) == (0, 1, 1)
+
+
 def test_an_unreadable_file_is_a_problem(tmp_path: Path) -> None:
     path = tmp_path / "x.jsonl"
     path.write_bytes(b"\xff\xfe\xfa")
-    assert str(path) in load_examples([path], CAMPAIGN).problems[0]
+    assert str(path) in load_examples([path], CAMPAIGN, read).problems[0]
 
 
 def test_patterns_are_read_and_broken_ones_named(tmp_path: Path) -> None:

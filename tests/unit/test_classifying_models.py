@@ -1,0 +1,143 @@
+"""Another campaign with three aims of its own: trained from its files, kept, and judged before it is replaced."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from mailbot.campaign import load_campaign
+from mailbot.classifying import Classifier, Workshop, keep, load_classifier, open_workshop, try_training
+from mailbot.classifying.evaluate import answer_all, load_corpus, measure
+from mailbot.classifying.examples import mail_octets
+from mailbot.model import Message, MessageClass
+from mailbot.reading import read
+
+CLIMATE = Path(__file__).parents[1] / "campaigns" / "climate"
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the trained model, one for all the processes of a run; nobody writes it."""
+    folder = tmp_path_factory.getbasetemp().parent / "climate-cache"
+    with FileLock(f"{folder}.lock"):
+        load_classifier(campaign=load_campaign([CLIMATE]), rules_folders=[CLIMATE], cache_folder=folder, read=read)
+    return folder
+
+
+def load(cache: Path, *rules: Path) -> Classifier:
+    folders = [*rules, CLIMATE]
+    return load_classifier(campaign=load_campaign([CLIMATE]), rules_folders=folders, cache_folder=cache, read=read)
+
+
+def workshop(cache: Path, *rules: Path) -> Workshop:
+    return open_workshop(campaign=load_campaign([CLIMATE]), rules_folders=[*rules, CLIMATE], cache_folder=cache)
+
+
+def mails() -> list[Message]:
+    return [mail.message for mail in load_corpus(CLIMATE / "unseen.jsonl", read)]
+
+
+def test_a_campaign_of_three_aims_is_learnt_from_its_own_files(cache: Path) -> None:
+    metrics = measure(answer_all(load(cache), load_corpus(CLIMATE / "unseen.jsonl", read)))
+    assert metrics.class_accuracy >= 0.7
+    assert metrics.aims_micro.f1 >= 0.6
+    assert {name for name, _ in metrics.per_aim} == {aim.key for aim in load_campaign([CLIMATE]).aims}
+
+
+def test_a_second_start_reads_the_cache_and_answers_the_same(cache: Path) -> None:
+    steps: list[str] = []
+    first, again = (
+        load_classifier(
+            campaign=load_campaign([CLIMATE]),
+            rules_folders=[CLIMATE],
+            cache_folder=cache,
+            read=read,
+            progress=lambda what, _share: steps.append(what),
+        )
+        for _ in range(2)
+    )
+    assert steps == []
+    assert [first.classify(one) for one in mails()] == [again.classify(one) for one in mails()]
+
+
+def test_training_anew_gives_the_same_model(cache: Path) -> None:
+    shares: list[float] = []
+    trial = try_training(workshop(cache), read, lambda _what, share: shares.append(share))
+    assert shares == sorted(shares)
+    assert (shares[0], shares[-1]) == (0.0, 1.0)
+    stored = workshop(cache).current()
+    assert stored is not None
+    assert trial.model.version == stored.model.version
+    assert trial.before == trial.after
+    assert not trial.worse
+
+
+@pytest.mark.parametrize("damage", [b"", b"not a model", None])
+def test_a_damaged_model_is_trained_over(cache: Path, tmp_path: Path, damage: bytes | None) -> None:
+    (whole,) = cache.glob("*.npz")
+    path = tmp_path / whole.name
+    path.write_bytes(whole.read_bytes()[:-200] if damage is None else damage)
+    message = mails()[0]
+    assert load(tmp_path).classify(message) == load(cache).classify(message)
+    assert path.read_bytes() == whole.read_bytes()
+    assert [one.name for one in tmp_path.iterdir()] == [path.name]
+
+
+def test_changed_rules_ask_for_training_and_the_model_stays(cache: Path, tmp_path: Path) -> None:
+    (tmp_path / "patterns.jsonl").write_text('{"label": "none", "pattern": "x"}\n{broken', encoding="utf-8")
+    changed = load(cache, tmp_path)
+    assert changed.version == load(cache).version
+    broken, old = changed.problems
+    assert broken.startswith(f"{tmp_path / 'patterns.jsonl'}, line 2:")
+    assert "mailbot train" in old
+
+
+def test_worse_is_worse_by_more_than_chance(cache: Path) -> None:
+    trial = try_training(workshop(cache), read)
+    assert trial.before is not None
+    good, chance, bad = (replace(trial.before, aims=trial.before.aims - loss) for loss in (0.0, 0.01, 0.1))
+    assert not replace(trial, after=good).worse
+    assert not replace(trial, after=chance).worse
+    assert replace(trial, after=bad).worse
+
+
+def test_new_mails_are_judged_by_both_models_and_the_new_one_is_kept_on_demand(cache: Path, tmp_path: Path) -> None:
+    rules = tmp_path / "rules"
+    (rules / "examples").mkdir(parents=True)
+    shutil.copy(CLIMATE / "unseen.jsonl", rules / "examples" / "more.jsonl")
+    shutil.copytree(cache, tmp_path / "cache")
+    place = workshop(tmp_path / "cache", rules)
+    trial = try_training(place, read)
+    old = place.current()
+    assert old is not None
+    assert len(trial.answers) == len(old.model.held_out) + len(mails())
+    assert trial.before != trial.after
+    assert keep(place, trial) == ()
+    kept = place.current()
+    assert kept is not None
+    assert kept.model.version == trial.model.version != old.model.version
+    assert not [problem for problem in load(tmp_path / "cache", rules).problems if "mailbot train" in problem]
+
+
+def test_a_cache_that_cannot_be_written_is_a_problem_not_a_failure(tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("in the way", encoding="utf-8")
+    loaded = load(blocked)
+    assert any(str(blocked) in problem for problem in loaded.problems)
+    row = {"id": "m", "from_email": "ann@lock.example", "subject": "", "body": "When is the next meeting?"}
+    assert loaded.classify(read(mail_octets(row))).message_class is MessageClass.ENQUIRY
+
+
+def test_few_examples_leave_the_built_in_limits(tmp_path: Path) -> None:
+    rules = tmp_path / "rules"
+    (rules / "examples").mkdir(parents=True)
+    sentence = {"text": "You may have our van for the seedlings.", "type": "offer", "aims": ["growing"]}
+    (rules / "examples" / "mails.jsonl").write_text("", encoding="utf-8")
+    (rules / "examples" / "sentences.jsonl").write_text(json.dumps(sentence), encoding="utf-8")
+    trial = try_training(workshop(tmp_path / "cache", rules), read)
+    assert (trial.answers, trial.before, trial.after, trial.worse) == ((), None, None, False)
