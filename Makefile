@@ -9,7 +9,7 @@ UV     := $(shell command -v uv 2>/dev/null)
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export UV_NO_PROGRESS = 1
 
-.PHONY: help demo test lint benchmark lock clean
+.PHONY: help demo test lint benchmark encoder lock clean
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -29,13 +29,21 @@ benchmark: $(VENV)/installed ## speed, memory and how good the classifier is (so
 	$(BIN)/python -m benchmarks.intake
 	$(BIN)/python -m benchmarks.memory
 	$(BIN)/python -m benchmarks.classification
+	$(BIN)/python -m benchmarks.speed
+
+encoder: ## builds the encoder that ships, anew (half an hour, needs torch)
+	$(PYTHON) -m venv .venv-encoder
+	.venv-encoder/bin/python -m pip install --quiet --upgrade pip
+	.venv-encoder/bin/python -m pip install --quiet --group encoder --editable .
+	.venv-encoder/bin/python -m mailbot.build_encoder
+	$(BIN)/python -m benchmarks.classification --write
 
 lock: ## writes constraints.txt anew from pyproject.toml (needs uv)
 	uv pip compile --quiet --universal --generate-hashes --all-extras --group dev --no-header --no-annotate \
 		--python-version 3.11 --output-file constraints.txt pyproject.toml
 
 clean: ## removes what was installed and made here
-	rm -rf $(VENV) demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-encoder demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(VENV)/installed: constraints.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \

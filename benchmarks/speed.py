@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -45,7 +46,7 @@ def main() -> None:
     """Measures on the given cores, then prints; without --cores starts itself on one and on two."""
     if "--cores" not in sys.argv:
         for cores in (1, 2):
-            os.spawnl(os.P_WAIT, sys.executable, sys.executable, "-m", "benchmarks.speed", "--cores", str(cores))
+            subprocess.run([sys.executable, "-m", "benchmarks.speed", "--cores", str(cores)], check=True)
         return
     cores = int(sys.argv[sys.argv.index("--cores") + 1])
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])

@@ -39,7 +39,11 @@ def measured(metrics: Metrics, answers: Sequence[Answer]) -> Group:
 def trained(trial: Trial) -> Group:
     """What `mailbot train` says: the model in use beside the new one, on mails that neither was taught."""
     if not trial.answers:
-        return Group(Text("Trained. There are too few labelled mails to measure how good it is: it takes some forty."))
+        return Group(
+            Text(
+                "Trained. There are too few labelled mails to measure how good it is: it takes twenty that contribute."
+            )
+        )
     table = Table(
         box=None, pad_edge=False, title=f"On {len(trial.answers)} mails that were not taught", title_justify="left"
     )

@@ -331,7 +331,7 @@ class Classification:
     contributions: tuple[Contribution, ...]
     #: why a person should look; empty when nothing is in doubt
     review_reasons: tuple[str, ...]
-    #: which model said so, such as "bow-3f2a9c1d"
+    #: which model said so, such as "minilm-3f2a9c1d"
     model_version: str
 
     @property

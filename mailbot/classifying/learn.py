@@ -45,8 +45,8 @@ if TYPE_CHECKING:
     from spacy.language import Language
 
 _FOLDS = 5
-#: with fewer mails that the encoder has not seen the built-in limits stay
-_ENOUGH = 40
+#: with fewer contributions among the mails that the encoder has not seen the built-in limits stay
+_ENOUGH = 20
 #: share of mails that may ask for a look because of measured doubt
 _LOOKS = 0.13
 #: how strongly the prior holds what it knows, what it knows of another campaign, and what it does not know
@@ -304,6 +304,14 @@ class _Answers:
     aims: list[Floats]
     chances: list[Floats]
 
+    def only(self, mails: Sequence[int]) -> _Answers:
+        """The answers for some of the mails."""
+        return _Answers(
+            types=[self.types[number] for number in mails],
+            aims=[self.aims[number] for number in mails],
+            chances=[self.chances[number] for number in mails],
+        )
+
     def verdicts(self, mail: int, keys: Sequence[str], limits: Limits) -> list[Verdict]:
         pairs = zip(self.types[mail], self.aims[mail], strict=True)
         return [verdict_of(types, aims, keys, limits) for types, aims in pairs]
@@ -439,7 +447,9 @@ def train(
     progress("Learning types and aims", 0.7)
     type_head, aim_head = lessons.heads(base, keys, np.ones(len(lessons.groups), dtype=bool))
     model = replace(model, type_head=type_head, aim_head=aim_head)
-    if len(mails) < _ENOUGH:
+    # Where the shipped examples of another campaign belong here nobody has labelled.
+    judged = [number for number, mail in enumerate(mails) if mail.aims() <= set(keys)]
+    if sum(bool(mails[number].contributions) for number in judged) < _ENOUGH:
         progress("Trained", 1.0)
         return model, []
     progress("Checking the model on mail it has not seen", 0.8)
@@ -449,7 +459,13 @@ def train(
     progress("Learning the class of a mail, and doubt", 0.95)
     model = replace(model, class_head=_class_head(base, keys, rows, _one_hot_classes(mails)), limits=limits)
     progress("Trained", 1.0)
-    return _with_measures(model, answers, analyses, mails, labels)
+    return _with_measures(
+        model,
+        answers.only(judged),
+        [analyses[number] for number in judged],
+        [mails[number] for number in judged],
+        [labels[number] for number in judged],
+    )
 
 
 def _with_measures(

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -212,8 +212,8 @@ def try_training(workshop: Workshop, read: Read, progress: Progress | None = Non
         workshop.nlp, workshop.encoder, workshop.base, examples, workshop.campaign, progress or _silent
     )
     stored = workshop.current()
-    mails = {mail.fingerprint: mail for mail in examples.mails}
-    before = _scores(mails, _said_before(workshop, stored, examples.mails)) if stored and answers else None
+    mails = {answer.mail.fingerprint: answer.mail for answer in answers}
+    before = _scores(mails, _said_before(workshop, stored, mails.values())) if stored and answers else None
     after = _scores(mails, model.held_out) if answers else None
     return Trial(
         model=model,
@@ -224,7 +224,7 @@ def try_training(workshop: Workshop, read: Read, progress: Progress | None = Non
     )
 
 
-def _said_before(workshop: Workshop, stored: Stored, mails: Sequence[LabelledMail]) -> dict[str, Said]:
+def _said_before(workshop: Workshop, stored: Stored, mails: Iterable[LabelledMail]) -> dict[str, Said]:
     classifier = Classifier(nlp=workshop.nlp, encoder=workshop.encoder, model=stored.model, version="before")
     known = stored.model.held_out
     return {

@@ -18,7 +18,7 @@ from mailbot.classifying.review import Evidence as Doubts
 from mailbot.classifying.review import doubtful_reasons, plain_reasons
 from mailbot.classifying.sentences import CONTRIBUTIONS_KEY
 from mailbot.classifying.verdicts import TYPES, Found, decide
-from mailbot.model import Classification, Contribution, Evidence, Message, MessageClass
+from mailbot.model import Classification, Contribution, Evidence, Message
 
 if TYPE_CHECKING:
     from spacy.language import Language
@@ -64,7 +64,7 @@ class Classifier:
         contributions = tuple(self._contribution(one) for one in decision.found)
         language = foreign_language(message.body.own_text)
         confidence = model.class_calibration.apply(decision.chance)
-        if language is not None and decision.message_class is not MessageClass.AUTOMATIC:
+        if language is not None and not decision.machine:
             # Calibration holds for the language of the examples; in another it is a guess, and answered as one.
             confidence = min(confidence, UNTAUGHT)
         doubts = Doubts(analysis=analysis, verdicts=verdicts, chances=chances, decision=decision, limits=model.limits)

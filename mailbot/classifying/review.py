@@ -136,8 +136,8 @@ def plain_reasons(message: Message, decision: Decision, language: str | None) ->
         language: that of the sender's own text where it is not one that was taught.
     """
     reasons = []
-    # Machines write many languages; there is nothing in them to understand.
-    if decision.message_class is not MessageClass.AUTOMATIC and language:
+    # What reads like a machine's notice in a language that was not taught may be anything, unless the headers say so.
+    if language and not decision.machine:
         reasons.append(f"seems to be in {language}, which was not taught")
     if message.attachments and len(words_of(message.body.own_text)) < 8:
         reasons.append("hardly any text, but something is attached")

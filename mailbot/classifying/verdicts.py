@@ -79,7 +79,9 @@ class Decision:
     runner_up: MessageClass
     #: a contribution exactly if there are some
     found: tuple[Found, ...]
-    #: only a machine has such headers, yet a sentence may be a person's contribution
+    #: only a machine has such headers
+    machine: bool
+    #: the same, yet a sentence may be a person's contribution
     mixed: bool
 
 
@@ -200,5 +202,6 @@ def decide(analysis: Analysis, verdicts: Sequence[Verdict], chances: Floats, lim
         chance=float(chances[order[0]]),
         runner_up=CLASSES[int(order[1])],
         found=gather(analysis.candidates, verdicts, limits) if message_class is MessageClass.CONTRIBUTION else (),
+        machine=machine,
         mixed=mixed,
     )

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from mailbot import digests, tables
-from mailbot.app import default_cache, load_parts, load_shown, open_store
+from mailbot.app import load_parts, load_shown, open_store
 from mailbot.config import load_config
 from mailbot.demo.samples import DemoMail, expected_mails
 from mailbot.demo.servers import EmbeddedImap, SmtpSink
@@ -39,7 +39,6 @@ name = "Sarah Crawley"
 address = "sarah.crawley@bsec.example"
 
 [store]
-cache = {cache}
 
 [intake]
 since = {since}
@@ -165,7 +164,6 @@ def _write_config(folder: Path, imap: EmbeddedImap, sink: SmtpSink) -> Path:
     path = folder / "config.toml"
     text = _CONFIG.format(
         since=(datetime.now(UTC) - timedelta(days=3)).date(),
-        cache=json.dumps(str(default_cache())),
         imap_port=imap.port,
         user=imap.user,
         password_file=json.dumps(str(password.resolve())),

@@ -13,7 +13,6 @@ from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
-from mailbot.app import default_cache
 from mailbot.campaign import load_campaign
 from mailbot.config import SHIPPED
 from mailbot.demo.servers import SmtpSink, SunkMail
@@ -33,7 +32,6 @@ address = "{coordinator}"
 
 [store]
 url = "{store}"
-cache = {cache}
 
 [intake]
 since = 2020-01-01
@@ -95,7 +93,6 @@ class Deployment:
         text = _CONFIG.format(
             coordinator=COORDINATOR,
             address=ADDRESS,
-            cache=json.dumps(str(default_cache())),
             imap_port=imap_port,
             user=user,
             password_file=json.dumps(str(secret)),

@@ -82,7 +82,7 @@ def make_record(number: int, **overrides: Any) -> Record:
         "acknowledgement": SENT,
         "reply_state": OutgoingState.SENT,
         "reply_error": "",
-        "model_version": "bow-1",
+        "model_version": "minilm-1",
     } | overrides
     return Record(**values)
 
