@@ -33,7 +33,8 @@ from mailbot.campaign import load_campaign
 from mailbot.classifying.analysis import texts_of
 from mailbot.classifying.encoder import ENCODER_FILE, SHIPPED_MODEL, TOKENIZER_FILE, WIDTH
 from mailbot.classifying.examples import Label, LabelledMail, LabelledSentence, fingerprint
-from mailbot.classifying.learn import Base, label_of_text
+from mailbot.classifying.fitted import Base
+from mailbot.classifying.learn import label_of_text
 from mailbot.classifying.model_file import save_base
 from mailbot.classifying.models import BASE_FILE, fit_shipped
 from mailbot.classifying.rules import Examples, find_files, load_examples

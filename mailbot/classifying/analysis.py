@@ -7,10 +7,13 @@ Must not know: labels and weights. Training and classifying go through here alik
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mailbot.classifying.encoder import Encoded, Encoder, Tokens
+import numpy as np
+
+from mailbot.classifying.encoder import Encoded, Encoder, Tokens, Vectors
 from mailbot.classifying.features import header_facts
 from mailbot.classifying.sentences import MAX_CHARACTERS, RULES_KEY, Sentence, spans_of, split
 from mailbot.model import Message
@@ -21,6 +24,12 @@ if TYPE_CHECKING:
 
 # A forwarded mail is read only where the sender points at it as theirs: "see below, this is what we would give".
 _POINTS_AT_FORWARD = re.compile(r"\b(?:below|beneath|underneath|forward\w*|fwd|attached|following)\b", re.IGNORECASE)
+# What a mail program writes above a forwarded mail: a line of its own, then header fields.
+_FORWARD_HEAD = re.compile(
+    r"\A(?:[ \t>]*(?:-{2,}[^\n]*|begin forwarded message:?"
+    r"|\*?(?:from|sent|date|to|cc|bcc|subject|reply-to|importance):\*?[^\n]*)?[ \t]*\n)+",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +61,28 @@ class Candidate:
         return tuple(hit.label for hit in self.hits)
 
 
+class Alone:
+    """The sentences of a mail, each read by itself under the subject line; encoded when asked for, once."""
+
+    def __init__(self, encoder: Encoder, subject: str, sentences: Sequence[str]) -> None:
+        self._encoder = encoder
+        self._subject = subject
+        self._sentences = sentences
+        self._known: dict[int, Vectors] = {}
+
+    def vectors(self, chosen: Sequence[int]) -> Vectors:
+        """The vectors of the chosen sentences, in their order; at least one."""
+        for number in chosen:
+            if number not in self._known:
+                encoded = self._encoder.encode(self._subject, "", [self._sentences[number]])
+                self._known[number] = encoded.sentences
+        found = [self._known[number] for number in chosen]
+        return Vectors(
+            own=np.concatenate([one.own for one in found]),
+            surroundings=np.concatenate([one.surroundings for one in found]),
+        )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Analysis:
     """A mail as the heads see it."""
@@ -59,6 +90,8 @@ class Analysis:
     #: in the order of the text: the sender's own words first, then what they forward as a contribution
     candidates: tuple[Candidate, ...]
     encoded: Encoded
+    #: for a second look at its sentences
+    alone: Alone
     #: of features.FACTS
     facts: tuple[str, ...]
     #: length of the sender's own text
@@ -67,7 +100,7 @@ class Analysis:
 
 def texts_of(message: Message) -> tuple[str, ...]:
     """The texts that may hold a contribution: the sender's own, and a forwarded one they point at."""
-    own, forwarded = message.body.own_text, message.body.forwarded_text
+    own, forwarded = message.body.own_text, _FORWARD_HEAD.sub("", message.body.forwarded_text)
     if forwarded and (not own.strip() or _POINTS_AT_FORWARD.search(own)):
         return own, forwarded
     return (own,)
@@ -112,12 +145,19 @@ def analyse(nlp: Language, encoder: Encoder, message: Message) -> Analysis:
     """Take a mail apart."""
     texts = texts_of(message)
     found = [one for text in texts for one in _sentences_of(nlp(text[:MAX_CHARACTERS]))]
-    encoded = encoder.encode(message.subject, message.body.quoted_text, [sentence.text for sentence, _, _ in found])
+    sentences = [sentence.text for sentence, _, _ in found]
+    encoded = encoder.encode(message.subject, message.body.quoted_text, sentences)
     candidates = tuple(
         Candidate(sentence=sentence, span=span, hits=rule_hits(span), place=place, tokens=tokens)
         for (sentence, span, place), tokens in zip(found, encoded.tokens, strict=True)
     )
-    return Analysis(candidates=candidates, encoded=encoded, facts=header_facts(message), words=len(texts[0].split()))
+    return Analysis(
+        candidates=candidates,
+        encoded=encoded,
+        alone=Alone(encoder, message.subject, sentences),
+        facts=header_facts(message),
+        words=len(texts[0].split()),
+    )
 
 
 def analyse_single(nlp: Language, encoder: Encoder, text: str) -> Analysis:
@@ -128,4 +168,6 @@ def analyse_single(nlp: Language, encoder: Encoder, text: str) -> Analysis:
     candidate = Candidate(
         sentence=whole, span=span, hits=rule_hits(span), place=("single sentence",), tokens=encoded.tokens[0]
     )
-    return Analysis(candidates=(candidate,), encoded=encoded, facts=(), words=len(text.split()))
+    return Analysis(
+        candidates=(candidate,), encoded=encoded, alone=Alone(encoder, "", [text]), facts=(), words=len(text.split())
+    )

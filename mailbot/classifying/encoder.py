@@ -49,13 +49,20 @@ class Tokens:
 
 
 @dataclass(frozen=True, slots=True)
+class Vectors:
+    """Some sentences in vectors, each in the light of what was read with it."""
+
+    #: the mean of each sentence's own tokens, sentences by WIDTH
+    own: Floats
+    #: the mean of all tokens read together with each sentence, sentences by WIDTH
+    surroundings: Floats
+
+
+@dataclass(frozen=True, slots=True)
 class Encoded:
     """A mail in vectors."""
 
-    #: the mean of each sentence's own tokens, sentences by WIDTH
-    sentences: Floats
-    #: the mean of all tokens read together with each sentence, sentences by WIDTH
-    surroundings: Floats
+    sentences: Vectors
     #: the mean of all tokens of the mail, WIDTH
     mail: Floats
     tokens: tuple[Tokens, ...]
@@ -104,7 +111,9 @@ class Encoder:
                 offsets = np.array(pieces[2 + number].offsets[:SENTENCE_TOKENS], dtype=np.int64).reshape(-1, 2)
                 tokens.append(Tokens(vectors=vectors[first : first + len(offsets)], offsets=offsets))
         return Encoded(
-            sentences=own, surroundings=surroundings, mail=(mail / count).astype(np.float32), tokens=tuple(tokens)
+            sentences=Vectors(own=own, surroundings=surroundings),
+            mail=(mail / count).astype(np.float32),
+            tokens=tuple(tokens),
         )
 
 

@@ -11,8 +11,7 @@ again; and each is answered by heads that were not taught it (cross-fitting).
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -23,7 +22,8 @@ from mailbot.classifying.analysis import Analysis, Candidate, analyse, analyse_s
 from mailbot.classifying.encoder import Encoder
 from mailbot.classifying.evaluate import Answer
 from mailbot.classifying.examples import Label, LabelledMail
-from mailbot.classifying.features import FACTS, PLACES, TYPE_LABELS, aim_row, mail_row, sentence_row
+from mailbot.classifying.features import FACTS, PLACES, TYPE_LABELS
+from mailbot.classifying.fitted import Base, Looks, Model, Said, aim_rows, class_row, look_twice, type_rows
 from mailbot.classifying.heads import Calibration, Floats, Head, calibrate, fit
 from mailbot.classifying.language import foreign_language
 from mailbot.classifying.review import DOUBTS, Evidence, doubts, plain_reasons
@@ -36,10 +36,9 @@ from mailbot.classifying.verdicts import (
     Limits,
     Verdict,
     decide,
-    findings,
     verdict_of,
 )
-from mailbot.model import Campaign, Classification, Contribution, ContributionType, MessageClass
+from mailbot.model import Campaign, Classification, Contribution, ContributionType
 
 if TYPE_CHECKING:
     from spacy.language import Language
@@ -53,112 +52,6 @@ _LOOKS = 0.13
 _KNOWN, _FOREIGN, _NEW = 20.0, 2.0, 1.0
 
 Progress = Callable[[str, float], None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Base:
-    """The heads that the encoder was built with; each table's last row is the bias."""
-
-    #: the aims that the aim head knows
-    aims: tuple[str, ...]
-    #: 2 * WIDTH + 1 by TYPES
-    types: Floats
-    #: 2 * WIDTH + 1 by aims
-    aim_table: Floats
-    #: 2 * WIDTH + 1 by CLASSES
-    classes: Floats
-    #: fingerprints of the examples that the encoder was taught
-    seen: frozenset[str]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Said:
-    """Where a mail was filed: enough to compare two models by."""
-
-    message_class: MessageClass
-    aims: tuple[str, ...]
-    types: tuple[str, ...]
-
-    @classmethod
-    def of(cls, answer: Answer) -> Said:
-        """What an answer says."""
-        return cls(
-            message_class=answer.said.message_class,
-            aims=tuple(sorted(answer.aims)),
-            types=tuple(sorted({one.type for one in answer.said.contributions})),
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Model:
-    """Everything that training finds."""
-
-    aims: tuple[str, ...]
-    type_head: Head
-    aim_head: Head
-    class_head: Head
-    #: says how likely the answer for a mail is wrong in class or aims
-    doubt_head: Head
-    limits: Limits
-    #: a mail asks for a look from this doubt on
-    doubt_limit: float
-    class_calibration: Calibration
-    contribution_calibration: Calibration
-    #: what heads that were not taught a mail said of it, by the mail's fingerprint
-    held_out: Mapping[str, Said]
-
-    @property
-    def version(self) -> str:
-        """Names the model by its weights, in hexadecimal."""
-        digest = hashlib.sha256()
-        for head in (self.type_head, self.aim_head, self.class_head, self.doubt_head):
-            digest.update(head.weights.astype(np.float16).tobytes())
-        return digest.hexdigest()
-
-    def verdicts(self, analysis: Analysis) -> list[Verdict]:
-        """What the sentence heads say of each sentence."""
-        if not analysis.candidates:
-            return []
-        types = self.type_head.probabilities(type_rows(analysis))
-        aims = self.aim_head.probabilities(aim_rows(analysis, self.aims))
-        return [verdict_of(types[row], aims[row], self.aims, self.limits) for row in range(len(types))]
-
-    def chances(self, analysis: Analysis, verdicts: Sequence[Verdict]) -> Floats:
-        """What the class head says, in the order of CLASSES."""
-        chances: Floats = self.class_head.probabilities(class_row(analysis, verdicts)[None])[0]
-        return chances
-
-    def doubt(self, evidence: Evidence) -> float:
-        """How likely the answer for a mail is wrong in class or aims, 0 to 1."""
-        return float(self.doubt_head.probabilities(np.array([doubts(evidence)], dtype=np.float32))[0, 0])
-
-
-def type_rows(analysis: Analysis) -> Floats:
-    """The rows of a mail's sentences for the type head."""
-    encoded = analysis.encoded
-    return np.stack(
-        [
-            sentence_row(encoded.sentences[index], encoded.surroundings[index], candidate.labels, candidate.place)
-            for index, candidate in enumerate(analysis.candidates)
-        ]
-    )
-
-
-def aim_rows(analysis: Analysis, keys: Sequence[str]) -> Floats:
-    """The rows of a mail's sentences for the aim head."""
-    encoded = analysis.encoded
-    return np.stack(
-        [
-            aim_row(encoded.sentences[index], encoded.surroundings[index], candidate.labels, keys)
-            for index, candidate in enumerate(analysis.candidates)
-        ]
-    )
-
-
-def class_row(analysis: Analysis, verdicts: Sequence[Verdict]) -> Floats:
-    """The row of a mail for the class head."""
-    encoded = analysis.encoded
-    return mail_row(encoded.mail, encoded.sentences, analysis.facts, findings(verdicts), analysis.words)
 
 
 def label_of(candidate: Candidate, labels: Sequence[Label]) -> Label | None:
@@ -279,8 +172,8 @@ def _collect(
     kinds = [TYPES.index(label.type if label else None) for label in labels]
     known = [float(label is not None and set(label.aims) <= set(keys)) for label in labels]
     return _Lessons(
-        type_rows=np.concatenate([type_rows(analysis) for analysis, mail, _ in analyses if mail]),
-        aim_rows=np.concatenate([aim_rows(analysis, keys) for analysis, mail, _ in analyses if mail]),
+        type_rows=np.concatenate([type_rows(one.candidates, one.encoded.sentences) for one, _, _ in analyses]),
+        aim_rows=np.concatenate([aim_rows(one.candidates, one.encoded.sentences, keys) for one, _, _ in analyses]),
         types=np.eye(len(TYPES), dtype=np.float32)[kinds],
         type_weights=np.repeat((groups != aims_only).astype(np.float32)[:, None], len(TYPES), axis=1),
         aims=np.array(
@@ -300,21 +193,15 @@ def _folds(groups: NDArray[np.int64]) -> NDArray[np.int64]:
 class _Answers:
     """What heads that were not taught a mail say of it, mail by mail."""
 
-    types: list[Floats]
-    aims: list[Floats]
+    looks: list[Looks]
+    #: in the order of CLASSES
     chances: list[Floats]
 
     def only(self, mails: Sequence[int]) -> _Answers:
         """The answers for some of the mails."""
         return _Answers(
-            types=[self.types[number] for number in mails],
-            aims=[self.aims[number] for number in mails],
-            chances=[self.chances[number] for number in mails],
+            looks=[self.looks[number] for number in mails], chances=[self.chances[number] for number in mails]
         )
-
-    def verdicts(self, mail: int, keys: Sequence[str], limits: Limits) -> list[Verdict]:
-        pairs = zip(self.types[mail], self.aims[mail], strict=True)
-        return [verdict_of(types, aims, keys, limits) for types, aims in pairs]
 
 
 def _one_hot_classes(mails: Sequence[LabelledMail]) -> Floats:
@@ -329,31 +216,27 @@ def _class_head(base: Base, keys: Sequence[str], rows: Floats, targets: Floats) 
 def _cross_fit(
     base: Base, lessons: _Lessons, analyses: Sequence[Analysis], mails: Sequence[LabelledMail], keys: Sequence[str]
 ) -> _Answers:
-    types, aims = np.zeros_like(lessons.types), np.zeros_like(lessons.aims)
-    folds = _folds(lessons.groups)
-    for fold in range(_FOLDS):
-        type_head, aim_head = lessons.heads(base, keys, folds != fold)
-        types[folds == fold] = type_head.probabilities(lessons.type_rows[folds == fold])
-        aims[folds == fold] = aim_head.probabilities(lessons.aim_rows[folds == fold])
-    ends = np.cumsum([len(analysis.candidates) for analysis in analyses])[:-1]
-    total = sum(len(analysis.candidates) for analysis in analyses)
-    answers = _Answers(types=np.split(types[:total], ends), aims=np.split(aims[:total], ends), chances=[])
-    rows = np.stack([class_row(one, answers.verdicts(number, keys, Limits())) for number, one in enumerate(analyses)])
-    targets = _one_hot_classes(mails)
     mail_folds = _folds(np.arange(len(mails), dtype=np.int64))
+    looks: dict[int, Looks] = {}
+    for fold in range(_FOLDS):
+        type_head, aim_head = lessons.heads(base, keys, _folds(lessons.groups) != fold)
+        for number in np.flatnonzero(mail_folds == fold).tolist():
+            looks[number] = look_twice(type_head, aim_head, keys, analyses[number])
+    found = [looks[number] for number in range(len(mails))]
+    rows = np.stack([class_row(one, look.verdicts(keys, Limits())) for one, look in zip(analyses, found, strict=True)])
+    targets = _one_hot_classes(mails)
     chances = np.zeros_like(targets)
     for fold in range(_FOLDS):
         taught, held = mail_folds != fold, mail_folds == fold
         if taught.any() and held.any():
             chances[held] = _class_head(base, keys, rows[taught], targets[taught]).probabilities(rows[held])
-    answers.chances.extend(chances)
-    return answers
+    return _Answers(looks=found, chances=list(chances))
 
 
 def _best_carrying(answers: _Answers, labels: Sequence[Sequence[Label | None]]) -> float:
     """The probability from which on calling a sentence a contribution gives the best F1."""
     truth = np.array([label is not None for mail in labels for label in mail])
-    said = np.concatenate([1 - types[:, 0] for types in answers.types])
+    said = np.concatenate([1 - looks.types[:, 0] for looks in answers.looks])
     scores = {
         float(step): 2 * float(((said >= step) & truth).sum()) / max(float((said >= step).sum() + truth.sum()), 1.0)
         for step in np.arange(0.25, 0.7, 0.05)
@@ -367,8 +250,8 @@ def _best_aims(
     """The limits for aims that give the best F1 on the sentences that carry something."""
     pairs = [
         (aims, set(label.aims))
-        for mail, said in zip(labels, answers.aims, strict=True)
-        for label, aims in zip(mail, said, strict=True)
+        for mail, looks in zip(labels, answers.looks, strict=True)
+        for label, aims in zip(mail, looks.aims, strict=True)
         if label is not None and set(label.aims) <= set(keys)
     ]
     best, found = -1.0, Limits(carrying=carrying)
@@ -455,7 +338,9 @@ def train(
     progress("Checking the model on mail it has not seen", 0.8)
     answers = _cross_fit(base, lessons, analyses, mails, keys)
     limits = _best_aims(answers, labels, keys, _best_carrying(answers, labels))
-    rows = np.stack([class_row(one, answers.verdicts(number, keys, limits)) for number, one in enumerate(analyses)])
+    rows = np.stack(
+        [class_row(one, look.verdicts(keys, limits)) for one, look in zip(analyses, answers.looks, strict=True)]
+    )
     progress("Learning the class of a mail, and doubt", 0.95)
     model = replace(model, class_head=_class_head(base, keys, rows, _one_hot_classes(mails)), limits=limits)
     progress("Trained", 1.0)
@@ -477,8 +362,8 @@ def _with_measures(
 ) -> tuple[Model, list[Answer]]:
     """The model with calibration and doubt, and the answers that they were fitted to."""
     evidence = [
-        _evidence(analysis, answers.verdicts(number, model.aims, model.limits), answers.chances[number], model.limits)
-        for number, analysis in enumerate(analyses)
+        _evidence(analysis, looks.verdicts(model.aims, model.limits), chances, model.limits)
+        for analysis, looks, chances in zip(analyses, answers.looks, answers.chances, strict=True)
     ]
     sure: list[float] = []
     true: list[bool] = []

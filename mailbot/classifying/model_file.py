@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from mailbot.classifying.fitted import Base, Model, Said
 from mailbot.classifying.heads import Calibration, Head
-from mailbot.classifying.learn import Base, Model, Said
 from mailbot.classifying.verdicts import Limits
 from mailbot.model import MessageClass
 

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING
 from mailbot.classifying.encoder import SHIPPED_MODEL, Encoder, load_encoder
 from mailbot.classifying.evaluate import Answer
 from mailbot.classifying.examples import LabelledMail, Read
-from mailbot.classifying.learn import Base, Model, Said, train
+from mailbot.classifying.fitted import Base, Model, Said
+from mailbot.classifying.learn import train
 from mailbot.classifying.model_file import Stored, load, load_base, save
 from mailbot.classifying.pipeline import Classifier
 from mailbot.classifying.rules import RuleFiles, find_files, load_examples, load_patterns

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from mailbot.classifying.analysis import Analysis, analyse
 from mailbot.classifying.encoder import Encoder
 from mailbot.classifying.evidence import words_for
+from mailbot.classifying.fitted import Model
 from mailbot.classifying.language import foreign_language
-from mailbot.classifying.learn import Model
 from mailbot.classifying.review import Evidence as Doubts
 from mailbot.classifying.review import doubtful_reasons, plain_reasons
 from mailbot.classifying.sentences import CONTRIBUTIONS_KEY
@@ -57,7 +57,7 @@ class Classifier:
         """The same, with the mail taken apart: each document's contributions lie in `doc.spans["contributions"]`."""
         model = self._model
         analysis = analyse(self._nlp, self._encoder, message)
-        verdicts = model.verdicts(analysis)
+        verdicts = model.looks(analysis).verdicts(model.aims, model.limits)
         chances = model.chances(analysis, verdicts)
         decision = decide(analysis, verdicts, chances, model.limits)
         _mark(decision.found)

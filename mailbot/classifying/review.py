@@ -119,12 +119,14 @@ def doubts(evidence: Evidence) -> list[float]:
         float(decision.message_class is MessageClass.AUTOMATIC),
         float(decision.message_class is MessageClass.UNRELATED),
         min(evidence.analysis.words, 400) / 200,
+        max((one.verdict.apart for one in found), default=0.0),
+        max((verdict.apart for _, verdict in evidence.missed()), default=0.0),
         1.0,
     ]
 
 
 #: how many numbers `doubts` gives
-DOUBTS = 16
+DOUBTS = 18
 
 
 def plain_reasons(message: Message, decision: Decision, language: str | None) -> list[str]:

@@ -48,6 +48,8 @@ class Verdict:
     aims: tuple[str, ...]
     #: probability that exactly these aims are right
     aims_probability: float
+    #: how far the two looks at it lie apart, 0 to 1
+    apart: float = 0.0
 
     @property
     def probability(self) -> float:
@@ -95,7 +97,7 @@ def choose_aims(probabilities: Floats, keys: Sequence[str], limits: Limits) -> t
     return tuple(keys[index] for index in sorted(chosen)), float(np.prod(sure))
 
 
-def verdict_of(types: Floats, aims: Floats, keys: Sequence[str], limits: Limits) -> Verdict:
+def verdict_of(types: Floats, aims: Floats, keys: Sequence[str], limits: Limits, apart: float = 0.0) -> Verdict:
     """Put the answers of the sentence heads into words.
 
     Args:
@@ -103,6 +105,7 @@ def verdict_of(types: Floats, aims: Floats, keys: Sequence[str], limits: Limits)
         aims: probabilities in the order of `keys`.
         keys: the campaign's aims.
         limits: from where on an aim counts.
+        apart: how far the two looks lie apart.
     """
     carrying = float(1 - types[0])
     among = types[1:] / max(carrying, 1e-6)
@@ -115,6 +118,7 @@ def verdict_of(types: Floats, aims: Floats, keys: Sequence[str], limits: Limits)
         type_margin=float(among[order[0]] - among[order[1]]),
         aims=chosen,
         aims_probability=probability,
+        apart=apart,
     )
 
 

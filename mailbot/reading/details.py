@@ -37,14 +37,14 @@ _WEBSITE = re.compile(
 _NUMBER = r"\d{1,3}(?:,\d{3})+(?:\.\d{1,2})?|\d+(?:\.\d{1,2})?"
 _SCALE = r"(?:\s?(?:k|m|bn)\b|\s(?:thousand|million|billion)\b)?"
 _AMOUNT = re.compile(
-    rf"[£€$]\s?(?:{_NUMBER}){_SCALE}(?:\sUSD\b)?(?:\s?(?:\+|plus)\s?VAT\b)?"
+    rf"[£€$]\s?(?:{_NUMBER}){_SCALE}(?:\s?[-\u2013]\s?[£€$]?(?:{_NUMBER}){_SCALE}(?![\w-]))?(?:\sUSD\b)?"
     rf"|\b(?:GBP|EUR|USD)\s?(?:{_NUMBER}){_SCALE}"
     rf"|(?<![\w.,£€$])(?=\d)(?:(?:{_NUMBER}){_SCALE}\s?(?:GBP|EUR|USD|€|pounds?\b|quid\b|euros?\b|dollars?\b)"
     r"|\d{1,3}\s?(?:p(?!\.m)|pence)\b)",
     re.IGNORECASE,
 )
 #: the same in words, matched backwards from the currency: "three thousand pounds"
-_CURRENCY_WORD = re.compile(r"\b(?:pounds|quid|euros|dollars)\b", re.IGNORECASE)
+_CURRENCY_WORD = re.compile(r"\b(?:pounds|quid|euros|dollars|pence|grand|fiver|tenner)\b", re.IGNORECASE)
 _COUNT_BEFORE = re.compile(
     r"\b(?:(?:a|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|fifteen|twenty|thirty|forty|fifty"
     r"|sixty|seventy|eighty|ninety|hundred|thousand|million|couple)(?:\s(?:of|and))?[ -]){1,6}$",
@@ -97,8 +97,13 @@ def _amounts(text: str) -> Iterator[str]:
     for match in _CURRENCY_WORD.finditer(text):
         start = max(match.start() - 60, 0)
         count = _COUNT_BEFORE.search(text[start : match.start()])
-        if count:
-            found.append(text[start + count.start() : match.end()])
+        if not count:
+            continue
+        begin = start + count.start()
+        written = text[begin : match.end()]
+        # In brackets words say again what the digits said; "a grand launch" is no money.
+        if not text[:begin].endswith("(") and written.lower() != "a grand":
+            found.append(written)
     return (" ".join(written.split()) for written in found)
 
 

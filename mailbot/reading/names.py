@@ -20,18 +20,18 @@ _WORD = re.compile(r"[^\W\d_][\w'\u2019-]*")
 _ROBOT = re.compile(
     r"(?:^|[._+-])(?:no-?reply|do-?not-?reply|mailer-?daemon|postmaster|bounces?|notifications?|alerts?|robot"
     r"|receipts?|forms?"
-    r"|website|webform|voicemail|listserv|majordomo|orders?|web)(?:$|[._+-])|-request$|^owner-",
+    r"|website|wordpress|webform|voicemail|listserv|majordomo|orders?|web)(?:$|[._+-])|-request$|^owner-",
     re.IGNORECASE,
 )
 _ROBOT_NAME = re.compile(
     r"\b(?:mailer-daemon|mail delivery|postmaster|no-?reply|robot|helpdesk|help desk|ticket desk|pledge form"
-    r"|web ?form|read receipt"
+    r"|web ?form|contact form|website|read receipt"
     r"|backup service|list|voicemail|webmaster|wall|digest|receivable|payable)\b|@",
     re.IGNORECASE,
 )
 #: a display name with one of these is an organisation's
 _ORG_WORD = re.compile(
-    r"\b(?:ltd|limited|plc|llp|llc|inc|cic|c\.i\.c|cio|gmbh|trust|foundation|(?<!^)charity|co-?op(?:erative)?"
+    r"\b(?<!-)(?:ltd|limited|plc|llp|llc|inc|cic|c\.i\.c|cio|gmbh|trust|foundation|(?<!^)charity|co-?op(?:erative)?"
     r"|society|association|club|council"
     r"|network|partnership|alliance|union|guild|federation|institute|university|college|school|academy|church"
     r"|centre|center|hub|group"
@@ -40,16 +40,25 @@ _ORG_WORD = re.compile(
     r"|team|office|department|awards|news|newsletter|weekly|post|registry|payroll|panel|committee|forum|works"
     r"|company|co|pantry|farm"
     r"|shop|stores?|garage|energy|digital|media|radio|fm|records|players|band|choir|pans|gallery|museum"
-    r"|library|hospice|nursery|shed|sheds)\b",
+    r"|library|hospice|nursery|shed|sheds|rotary|league|fc|electrical|haulage|catering|finance|conference|suites"
+    r"|weddings|playhouse|synagogue|mosque|unit(?!\s\d)|dept|mutual|fund)\b(?!-)",
     re.IGNORECASE,
 )
 _DESK = re.compile(
     r"\b(?:desk|dispatch|reception|enquiries|info|hello|office|contact|team|mail|admin|orders|events|accounts"
-    r"|sales|support|bookings|secretary|clerk)\b",
+    r"|sales|support|bookings|secretary|clerk|ledger|deals|almoner|minutes|comms)\b",
     re.IGNORECASE,
 )
 _LETTERS_BEHIND = re.compile(
-    r"(?:\s|,)+(?:mbe|obe|cbe|ba|bsc|ma|msc|phd|mba|fca|aca|acca|acii|mrics|frics|riba|cipd|frsa|jp|pgce)\b.*$",
+    r"(?:\s|,)+(?:mbe|obe|cbe|ba|bsc|ma|msc|phd|mba|fca|fcca|aca|acca|acma|acii|mrics|frics|riba|cipd|frsa|jp|pgce"
+    r"|bds|rgn|frcs|mp|qc|kc)\b.*$",
+    re.IGNORECASE,
+)
+#: forms of address before a name of two words or more; "Mrs Hobday" keeps hers
+_TITLES = re.compile(
+    r"^(?:the\s)?(?:(?:mrs?|ms|miss|mx|dr|prof(?:essor)?(?: emeritus)?|revd?|reverend|sir|dame|rt hon|fr|father"
+    r"|sr|sister|canon|deacon|archdeacon|pastor|rabbi|cllr|councillor|alderman|capt(?:ain)?|lt col|brigadier|wing cdr"
+    r"|insp(?:ector)?|sgt|pc|dci)\b\.?\s(?:&\s)?)+(?=\S+\s\S)",
     re.IGNORECASE,
 )
 _NAME = (
@@ -61,12 +70,14 @@ _SAYS_NAME = re.compile(
     rf"|[Tt]his is)(?=\s[^\W\d_a-z][\w'\u2019-]+\s[^\W\d_a-z][\w'\u2019-]+\s(?:from|at|of"
     rf"|here)\b))\s(?P<name>{_NAME})"
 )
+#: "Jo at Acme", "Jo via the web"
+_AFFILIATION = re.compile(r"\s+(?:via|from|at|@)\s+(?P<org>.*)$")
 _FORM_NAME = re.compile(r"(?im)^\W*(?:your |full |contact |first and last )?name\s*[:=]\s*(?P<name>\S.{1,60})$")
 _FORM_ORGANISATION = re.compile(
     r"(?im)^\W*(?:your |name of )?(?:organi[sz]ation|company|enterprise|charity"
     r"|group)(?: name)?\s*[:=]\s*(?P<org>\S.{1,80})$"
 )
-_NO_ANSWER = re.compile(r"(?i)\W*(?:n/?a|none|-+|no|not given|self)?\W*")
+_NO_ANSWER = re.compile(r"(?i)\W*(?:n/?a|none\b.*|-+|no|not given|self)?\W*")
 
 _POST = re.compile(
     r"\b(?:director|manager|officer|chair(?:man|woman|person)?|secretary|treasurer|trustee|founder"
@@ -80,7 +91,8 @@ _POST = re.compile(
     r"|communications|partnerships|freelance|retired|candidate|buyer|surveyor|mayor|councillor|candidate"
     r"|ninja|happiness|warden|librarian"
     r"|organiser|organizer|worker|representative|rep|delegate|convenor|steward|host|chef|baker|artist|writer"
-    r"|banking|policy|engagement|talent)\b",
+    r"|banking|policy|engagement|talent|sec|registrar|broker|caseworker|specialist|consul|evaluator|superintendent"
+    r"|almoner|auditor|assessor|negotiator|vp|ledger|credit control|archdeacon|dean|chancellor)\b",
     re.IGNORECASE,
 )
 _ADDRESS_WORD = re.compile(
@@ -98,7 +110,7 @@ _SEPARATOR = re.compile(r"\s*[,|•·/]\s*|\s@\s|\s+[\u2013—-]\s+|\s{3,}|\s*[(
 _SIGN_OFF_WORD = re.compile(
     r"(?:in|yours|with|best|kind|every|love|warm\w*|many|thanks|all|god|blessings|cheers|regards|for)\b", re.IGNORECASE
 )
-_POST_OF = re.compile(r"^.*\b(?:at|of|for)\s+(?=(?:[Tt]he\s)?[^\W\d_a-z])")
+_POST_OF = re.compile(r"^.*\b(?:at|of|for|to)\s+(?=(?:[Tt]he\s)?[^\W\d_a-z])")
 _NAME_WORD = re.compile(r"[^\W_][\w'\u2019-]*|&")
 _ORG_SUFFIX = re.compile(
     r"\s(?:CIC|C\.I\.C\.|Ltd|Limited|PLC|plc|LLP|Trust|Foundation|Co-op(?:erative)?|CIO|Society"
@@ -115,7 +127,7 @@ _SAYS_ORG = re.compile(
     rf"(?:\b(?:[Ww]riting|here|[Ss]peaking|[Ww]rite|[Gg]etting in touch)\s(?:to you\s)?(?:for|from|on behalf of|at)"
     rf"|\b(?:founder|director|manager|chair|secretary|treasurer|ceo|owner|member|head|clerk|part|trustee"
     rf"|partner|coordinator)\s(?:of|at)"
-    rf"|\b(?:I|we)\s(?:run|manage|represent|chair|work (?:for|at)|lead)"
+    rf"|\b(?:I|we)\s(?:run|manage|represent|chair|work (?:for|at)|drive for|look after|lead)"
     rf"|\b(?:[Ii]t['\u2019]s|this is|[Tt]his is|I['\u2019]m"
     rf"|I am)\s[^\W\d_a-z][\w'\u2019-]+(?:\s[^\W\d_a-z][\w'\u2019-]+)?\s(?:from|at|of))\s(?P<org>{_ORG_NAME})"
     rf"|\b[^\W\d_a-z][\w'\u2019-]+\s(?:here\s)?from\s(?P<hail>{_ORG_NAME})"
@@ -123,6 +135,8 @@ _SAYS_ORG = re.compile(
     rf"|helps?|was founded)\b",
     re.MULTILINE,
 )
+#: how a name goes on behind the words that its domain is made of: "Brick & Bloom" + " Catering Club"
+_MORE_NAME = re.compile(r"(?:\s(?:&\s)?(?!(?:I|We|You|My|Our|On|In|At)\b)[^\W\d_a-z][\w'\u2019-]*){1,4}")
 #: words that begin a sentence rather than a name
 _STOP = frozenset(
     {
@@ -158,7 +172,13 @@ def person(own_text: str, signature: str, sender: Address | None) -> str | None:
     says = _SAYS_NAME.search(own_text[:_OPENING])
     if says:
         return _tidy_name(says["name"])
-    return next(_signed_names(signature), None)
+    # The name above a post ("Jo Smith", then "Clerk") may be the last line of the sender's own text.
+    above, _, closing = own_text.rstrip().rpartition("\n")
+    if robot or not above or closing.endswith((".", "!", "?", ":", ",")):
+        closing = ""
+    shop = _squashed(sender.display_name) if sender else ""
+    signed = (*_signed_names(signature), *_signed_names(closing))
+    return next((name for name in signed if _squashed(name) != shop), None)
 
 
 def organisation(own_text: str, signature: str, sender: Address | None, person: str | None) -> str | None:
@@ -177,7 +197,7 @@ def organisation(own_text: str, signature: str, sender: Address | None, person: 
     if form:
         return None if _NO_ANSWER.fullmatch(form["org"]) else form["org"].strip()
     person_words = _folded(person or "")
-    domain = re.sub(r"[^a-z0-9]", "", sender.domain) if sender else ""
+    domain = re.sub(r"[^a-z0-9.]", "", sender.domain) if sender else ""
     candidates = (
         *_signed_organisations(signature, domain),
         *_shown_organisations(sender),
@@ -199,7 +219,7 @@ def _is_office(sender: Address | None) -> bool:
     """Whether From's display name is an organisation's or a post's."""
     if sender is None:
         return False
-    shown = sender.display_name
+    shown = re.sub(r"\s\([^()]*\)", "", _AFFILIATION.sub("", sender.display_name))
     if _ORG_WORD.search(shown) or "," in _tidy_name(shown) or _DESK.search(shown):
         return True
     local = sender.addr_spec.rpartition("@")[0]
@@ -210,17 +230,18 @@ def _is_robot(sender: Address | None) -> bool:
     if sender is None:
         return False
     local = sender.addr_spec.rpartition("@")[0]
-    return bool(_ROBOT.search(local)) or bool(_ROBOT_NAME.search(sender.display_name))
+    return bool(_ROBOT.search(local)) or bool(_ROBOT_NAME.search(_AFFILIATION.sub("", sender.display_name)))
 
 
 def _tidy_name(written: str) -> str:
-    """A display name as people say it: "Smith, John (Acme)" is John Smith."""
-    name = re.sub(r"\s*[(\[|].*$", "", written).strip(" \t\"'“”,;.*_") or written.strip()
-    name = _LETTERS_BEHIND.sub("", re.sub(r"\s+(?:via|from)\s.*$", "", name))
+    """A display name as people say it: "Smith, Dr John (Acme)" is John Smith."""
+    name = re.sub(r"\s\([^()]*\)(?=\s\w)", "", written)
+    name = re.sub(r"\s*[(\[|].*$", "", name).strip(" \t\"'“”,;.*_") or written.strip()
+    name = _LETTERS_BEHIND.sub("", _AFFILIATION.sub("", name))
     last, comma, first = name.partition(", ")
     if comma and _WORD.fullmatch(last) and 1 <= len(first.split()) <= 2 and not _ORG_WORD.search(name):
         name = f"{first} {last}"
-    return " ".join(name.split())
+    return _TITLES.sub("", " ".join(name.split()))
 
 
 def _folded(text: str) -> frozenset[str]:
@@ -229,10 +250,12 @@ def _folded(text: str) -> frozenset[str]:
 
 def _signed_names(signature: str) -> Iterator[str]:
     for line in signature.split("\n"):
-        head = _LETTERS_BEHIND.sub("", _SEPARATOR.split(line.strip(), maxsplit=1)[0]).strip()
-        if _SIGN_OFF_WORD.match(head) or _ORG_WORD.search(head) or _POST.search(head):
+        # "(Mrs) Jo Smith" has its title in brackets.
+        line = re.sub(r"^\((\w+)\)\s", r"\1 ", line.strip())
+        head = _TITLES.sub("", _LETTERS_BEHIND.sub("", _SEPARATOR.split(line, maxsplit=1)[0]).strip())
+        if any(word.search(head) for word in (_ORG_WORD, _POST, _DESK)) or _SIGN_OFF_WORD.match(head):
             continue
-        if re.fullmatch(_NAME, head) and (len(head.split()) > 1 or line.strip() == head):
+        if re.fullmatch(_NAME, head) and (len(head.split()) > 1 or line == head or _POST.search(line)):
             yield head
 
 
@@ -264,6 +287,11 @@ def _signed_organisations(signature: str, domain: str) -> Iterator[tuple[str, in
                 yield name, 2 if place else 3
 
 
+def _is_kind(name: str) -> bool:
+    """Whether a name is only a kind of organisation: "the Trust", "Institute"."""
+    return bool(re.fullmatch(rf"(?:the\s)?{_ORG_WORD.pattern}", name, re.IGNORECASE))
+
+
 def _looks_like_place_or_post(name: str) -> bool:
     return bool(_POST.search(name) or _ADDRESS_WORD.search(name)) and not _ORG_WORD.search(name)
 
@@ -274,8 +302,11 @@ def _shown_organisations(sender: Address | None) -> Iterator[tuple[str, int]]:
     if not shown or _ROBOT_NAME.search(shown):
         return
     inside = re.search(r"[(\[]([^)\]]{3,80})[)\]]", shown)
+    affiliation = _AFFILIATION.search(shown)
     if inside:
         yield inside.group(1).strip(), 2
+    elif affiliation:
+        yield affiliation["org"].strip(), 2
     elif _is_office(sender):
         last = shown.rpartition(", ")[2].strip()
         yield last, 1
@@ -296,9 +327,12 @@ def _named_like_domain(text: str, domain: str) -> Iterator[tuple[str, int]]:
                     continue
                 name = line[words[first].start() : words[last - 1].end()]
                 squashed = _squashed(name)
-                if len(squashed) >= 5 and squashed in domain and (last - first > 1 or len(squashed) >= 8):
-                    suffix = _ORG_SUFFIX.match(line, words[last - 1].end())
-                    yield name + (suffix.group() if suffix else ""), 1
+                if len(squashed) < 5 or squashed not in domain:
+                    continue
+                more = _MORE_NAME.match(line, words[last - 1].end())
+                # One word alone is an organisation when it is the whole domain; a part of one is often a place.
+                if last - first > 1 or (len(squashed) >= 8 and (more or squashed in domain.split("."))):
+                    yield re.sub(r"['\u2019]s$", "", name + more.group()) if more else name, 1
                     break
 
 
@@ -320,7 +354,7 @@ def _said_organisations(own_text: str) -> Iterator[tuple[str, int]]:
 def _score(name: str, base: int, domain: str, person_words: frozenset[str]) -> int:
     """How sure it is that a name is the sender's organisation."""
     words = _folded(name)
-    if words <= person_words:
+    if words <= person_words or _is_kind(name):
         return 0
     squashed = _squashed(_ORG_SUFFIX.sub("", name))
     shares_domain = bool(domain) and any(len(word) >= 4 and re.sub(r"\W|s$", "", word) in domain for word in words)

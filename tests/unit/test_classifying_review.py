@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 import pytest
 
-from mailbot.classifying.analysis import Analysis, Candidate, Hit
-from mailbot.classifying.encoder import WIDTH, Encoded, Tokens
+from mailbot.classifying.analysis import Alone, Analysis, Candidate, Hit
+from mailbot.classifying.encoder import WIDTH, Encoded, Encoder, Tokens, Vectors
 from mailbot.classifying.review import DOUBTS, Evidence, disagreement, doubtful_reasons, doubts
 from mailbot.classifying.sentences import build_pipeline, spans_of, split
 from mailbot.classifying.verdicts import CLASSES, Decision, Limits, Verdict, decide
@@ -60,8 +62,11 @@ def evidence(verdicts: list[Verdict], chances: dict[MessageClass, float]) -> Evi
         Candidate(sentence=sentence, span=span, hits=(), place=(), tokens=tokens)
         for sentence, span in zip(sentences, spans_of(doc, sentences), strict=True)
     )
-    encoded = Encoded(sentences=nothing, surroundings=nothing, mail=np.zeros(WIDTH, dtype=np.float32), tokens=())
-    analysis = Analysis(candidates=candidates, encoded=encoded, facts=(), words=13)
+    vectors = Vectors(own=nothing, surroundings=nothing)
+    encoded = Encoded(sentences=vectors, mail=np.zeros(WIDTH, dtype=np.float32), tokens=())
+    # No second look is taken here, so no encoder is asked.
+    alone = Alone(cast(Encoder, None), "", ())
+    analysis = Analysis(candidates=candidates, encoded=encoded, alone=alone, facts=(), words=13)
     told = np.array([chances.get(one, 0.01) for one in CLASSES], dtype=np.float32)
     return Evidence(
         analysis=analysis,

@@ -6,7 +6,7 @@ import io
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -14,8 +14,8 @@ from rich.console import Console
 
 from mailbot import tables
 from mailbot.campaign import load_campaign
-from mailbot.classifying.analysis import Analysis, Candidate
-from mailbot.classifying.encoder import WIDTH, Encoded, Tokens
+from mailbot.classifying.analysis import Alone, Analysis, Candidate
+from mailbot.classifying.encoder import WIDTH, Encoded, Encoder, Tokens, Vectors
 from mailbot.classifying.picture import MarkedText, marked_texts, page
 from mailbot.classifying.sentences import CONTRIBUTIONS_KEY, build_pipeline, spans_of, split
 from mailbot.config import SHIPPED
@@ -58,8 +58,11 @@ def analysed(message: Message, classification: Classification) -> Analysis:
                 left.pop(0)
     assert not left, "every quote stands in the text"
     vectors = np.zeros((len(candidates), WIDTH), np.float32)
-    encoded = Encoded(sentences=vectors, surroundings=vectors, mail=np.zeros(WIDTH, np.float32), tokens=())
-    return Analysis(candidates=tuple(candidates), encoded=encoded, facts=(), words=0)
+    both = Vectors(own=vectors, surroundings=vectors)
+    encoded = Encoded(sentences=both, mail=np.zeros(WIDTH, np.float32), tokens=())
+    # Nobody asks for a second look here.
+    alone = Alone(cast(Encoder, None), "", ())
+    return Analysis(candidates=tuple(candidates), encoded=encoded, alone=alone, facts=(), words=0)
 
 
 def offer(quote: str = HALL, *because: tuple[str, str], **overrides: Any) -> Contribution:
