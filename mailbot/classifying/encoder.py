@@ -131,7 +131,8 @@ def load_encoder(folder: Path = SHIPPED_MODEL) -> Encoder:
 
     options = onnxruntime.SessionOptions()
     # Two threads at most: mail comes one at a time, and more gain little on so small a model.
-    options.intra_op_num_threads = min(os.cpu_count() or 1, 2)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    options.intra_op_num_threads = min(cores, 2)
     options.inter_op_num_threads = 1
     # Idle threads sleep instead of spinning: the worker shares its machine.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")

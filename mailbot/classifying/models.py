@@ -185,9 +185,11 @@ def load_classifier(
         model = trial.model
     else:
         model = stored.model
-        problems += stored.problems
-        if stored.rules != workshop.rules:
+        if stored.rules == workshop.rules:
+            problems += stored.problems
+        else:
             problems.append("patterns or examples have changed since the model was trained: run `mailbot train`")
+            problems += load_examples(workshop.files.examples, campaign, read, known=workshop.base.seen).problems
     return Classifier(
         nlp=workshop.nlp,
         encoder=workshop.encoder,

@@ -393,15 +393,11 @@ def test_a_broken_campaign(deployment: Deployment, smtp_sink: SmtpSink) -> None:
 
 
 def test_broken_rule_lines_are_named_and_the_rest_counts(deployment: Deployment) -> None:
-    """Own examples are few here, so that training takes no minute."""
     own = deployment.folder / "rules"
     (own / "examples").mkdir(parents=True)
-    for path in (SHIPPED / "rules" / "examples").glob("*.jsonl"):
-        lines = path.read_text("utf-8").splitlines()
-        (own / "examples" / path.name).write_text("\n".join(lines[:15]) + "\n", "utf-8")
     examples = own / "examples" / "train_1.jsonl"
-    with examples.open("a", encoding="utf-8") as file:
-        file.write('{"id": "half a line\n')
+    lines = (SHIPPED / "rules" / "examples" / "train_1.jsonl").read_text("utf-8").splitlines()
+    examples.write_text("\n".join([*lines[:15], '{"id": "half a line']), "utf-8")
     shutil.copy(SHIPPED / "rules" / "patterns.jsonl", own)
     patterns = own / "patterns.jsonl"
     count = len(patterns.read_text("utf-8").splitlines())
@@ -409,13 +405,11 @@ def test_broken_rule_lines_are_named_and_the_rest_counts(deployment: Deployment)
         file.write(
             '{"label": "type:present", "pattern": "a present"}\n{"label": "aim:support", "pattern": "zymurgy"}\n'
         )
-    config = deployment.config.read_text("utf-8").splitlines()
-    deployment.config.write_text("\n".join(line for line in config if not line.startswith("cache = ")), "utf-8")
-
     checked = mailbot("check", "--json", "-c", deployment.config)
     assert (checked.code, reds(checked)) == (0, [])
     amber = [finding["words"] for finding in checked.lines if finding["light"] == "amber"]
-    assert len(amber) == 2
+    assert len(amber) == 3
+    assert any("mailbot train" in words for words in amber)
     assert any(words.startswith(f"{examples}, line 16: ") for words in amber)
     assert any(words.startswith(f"{patterns}, line {count + 1}: label 'type:present' is neither") for words in amber)
     done = mailbot("classify", "--json", "-", "-c", deployment.config, stdin=wrote(body="Our zymurgy hall is yours."))

@@ -92,7 +92,7 @@ def test_changed_rules_ask_for_training_and_the_model_stays(cache: Path, tmp_pat
     (tmp_path / "patterns.jsonl").write_text('{"label": "none", "pattern": "x"}\n{broken', encoding="utf-8")
     changed = load(cache, tmp_path)
     assert changed.version == load(cache).version
-    broken, old = changed.problems
+    broken, old = changed.problems[:2]
     assert broken.startswith(f"{tmp_path / 'patterns.jsonl'}, line 2:")
     assert "mailbot train" in old
 
