@@ -40,7 +40,7 @@ from mailbot.classifying.models import BASE_FILE, fit_shipped
 from mailbot.classifying.rules import Examples, find_files, load_examples
 from mailbot.classifying.sentences import MAX_CHARACTERS, split
 from mailbot.classifying.verdicts import CLASSES, TYPES
-from mailbot.classifying.windows import Window, windows_of
+from mailbot.classifying.windows import WINDOW_TOKENS, Window, windows_of
 from mailbot.config import SHIPPED
 from mailbot.model import Campaign
 from mailbot.reading import read
@@ -57,7 +57,9 @@ _RATE, _HEAD_RATE = 1e-4, 1e-3
 _AIMS_WEIGHT, _CLASS_WEIGHT = 1.5, 0.5
 _SMOOTHING = 0.03
 #: how often the subject and the quoted text are withheld, so that sentences are understood without them
-_NO_SUBJECT, _NO_QUOTED = 0.1, 0.2
+_NO_SUBJECT, _NO_QUOTED = 0.1, 0.1
+#: how often a mail is read in short windows, a sentence or two at a time, as in the second look
+_SHORT, _SHORT_TOKENS = 0.25, 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,10 +77,11 @@ class Lesson:
     message_class: int
 
     def windows(self) -> tuple[Window, ...]:
-        """The windows to read, now and then without subject or quoted text."""
-        subject = [] if random.random() < _NO_SUBJECT else self.subject  # noqa: S311 (no secret)
+        """The windows to read, now and then short ones, or without subject or quoted text."""
+        short = random.random() < _SHORT  # noqa: S311 (no secret)
+        subject = [] if random.random() < _NO_SUBJECT else self.subject  # noqa: S311
         quoted = [] if random.random() < _NO_QUOTED else self.quoted  # noqa: S311
-        return windows_of(subject, quoted, self.sentences)
+        return windows_of(subject, quoted, self.sentences, _SHORT_TOKENS if short else WINDOW_TOKENS)
 
 
 class Network(nn.Module):

@@ -33,13 +33,16 @@ class Window:
     spans: tuple[tuple[int, int, int], ...]
 
 
-def windows_of(subject: Sequence[int], quoted: Sequence[int], sentences: Sequence[Sequence[int]]) -> tuple[Window, ...]:
+def windows_of(
+    subject: Sequence[int], quoted: Sequence[int], sentences: Sequence[Sequence[int]], limit: int = WINDOW_TOKENS
+) -> tuple[Window, ...]:
     """Cut a mail into windows.
 
     Args:
         subject: the subject line's token ids.
         quoted: token ids of what the mail answers.
         sentences: token ids of each sentence, in order.
+        limit: tokens of one window.
 
     Returns:
         At least one window; every sentence stands in exactly one as itself, and perhaps in the next as context.
@@ -55,7 +58,7 @@ def windows_of(subject: Sequence[int], quoted: Sequence[int], sentences: Sequenc
         for piece in pieces[max(at - REPEATED, 0) : at] if at else []:
             ids += piece[-SENTENCE_TOKENS // (2 * REPEATED) :]
         spans: list[tuple[int, int, int]] = []
-        while at < len(pieces) and (not spans or len(ids) + len(pieces[at]) < WINDOW_TOKENS):
+        while at < len(pieces) and (not spans or len(ids) + len(pieces[at]) < limit):
             spans.append((at, len(ids), len(ids) + len(pieces[at])))
             ids += pieces[at]
             at += 1
