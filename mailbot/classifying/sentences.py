@@ -37,8 +37,9 @@ _TERMINAL = re.compile(rf"[.!?\u2026]+[{re.escape(_CLOSING)}]*(?=\s)")
 _WORD_BEFORE = re.compile(r"(\S+)$")
 _DATES = """mon tue tues wed thu thurs fri sat sun jan feb mar apr jun jul aug sep sept oct nov dec"""
 _TITLES = """mr mrs ms mx dr prof rev revd fr sr jr st hon cllr capt col sgt lt"""
-_SHORT = """e.g i.e eg ie cf viz vs approx no nos tel ext fig dept est govt inc ltd co a.m p.m pp vol ref para c ca nem cont incl excl"""
-_ABBREVIATIONS = frozenset(f"{_DATES} {_TITLES} {_SHORT}".split())
+_SHORT = """e.g i.e eg ie cf viz vs approx no nos tel ext fig dept est govt inc ltd co a.m p.m pp vol ref para c ca"""
+_MINUTES = """nem cont incl excl"""
+_ABBREVIATIONS = frozenset(f"{_DATES} {_TITLES} {_SHORT} {_MINUTES}".split())
 _CLOSERS = """ltd co inc p.m a.m no st c jr sr"""
 #: abbreviations that may also end a sentence: the capital after them decides
 _MAY_END = frozenset(f"{_DATES} {_CLOSERS}".split())
