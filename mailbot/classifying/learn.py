@@ -47,7 +47,7 @@ _FOLDS = 5
 #: with fewer contributions among the mails that the encoder has not seen the built-in limits stay
 _ENOUGH = 20
 #: share of held-back mails, which are harder than most, that ask for a look because of measured doubt
-_LOOKS = 0.18
+_LOOKS = 0.13
 #: how strongly the prior holds what it knows, what it knows of another campaign, and what it does not know
 _KNOWN, _FOREIGN, _NEW = 20.0, 2.0, 1.0
 
