@@ -32,9 +32,9 @@ from transformers import AutoModel
 from mailbot.campaign import load_campaign
 from mailbot.classifying.analysis import texts_of
 from mailbot.classifying.encoder import ENCODER_FILE, SHIPPED_MODEL, TOKENIZER_FILE, WIDTH
-from mailbot.classifying.examples import Label, LabelledMail, LabelledSentence, fingerprint
+from mailbot.classifying.examples import Label, LabelledMail, fingerprint
 from mailbot.classifying.fitted import Base
-from mailbot.classifying.learn import label_of_text
+from mailbot.classifying.lessons import label_of
 from mailbot.classifying.model_file import save_base
 from mailbot.classifying.models import BASE_FILE, fit_shipped
 from mailbot.classifying.rules import Examples, find_files, load_examples
@@ -196,13 +196,9 @@ def _lessons(examples: Examples, campaign: Campaign, tokenizer: Tokenizer) -> It
         texts = [one.text for text in texts_of(mail.message) for one in split(text[:MAX_CHARACTERS])]
         # A mail without a sentence has nothing to teach an encoder of sentences.
         if texts:
-            yield lesson(texts, [label_of_text(text, mail.contributions) for text in texts], mail)
+            yield lesson(texts, [label_of(text, mail.contributions) for text in texts], mail)
     for sentence in examples.sentences:
-        yield lesson([sentence.text], [_label(sentence)], None)
-
-
-def _label(sentence: LabelledSentence) -> Label | None:
-    return Label(type=sentence.type, aims=sentence.aim_keys, quote=sentence.text) if sentence.type else None
+        yield lesson([sentence.text], [sentence.label], None)
 
 
 def _loss(network: Network, batch: Batch) -> Tensor:

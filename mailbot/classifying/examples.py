@@ -64,6 +64,11 @@ class LabelledSentence:
         """Every aim that the label names."""
         return frozenset(self.aim_keys)
 
+    @property
+    def label(self) -> Label | None:
+        """The same as a label with the whole text for its quote; None when it contributes nothing."""
+        return Label(type=self.type, aims=self.aim_keys, quote=self.text) if self.type else None
+
 
 def _aims(value: object) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(aim, str) for aim in value):

@@ -21,6 +21,8 @@ Floats = NDArray[np.float32]
 
 #: where a sentence may stand
 PLACES = ("first of the mail", "last of the mail", "near the end", "list item", "alone", "single sentence")
+#: a mail may be shorter than so many words
+SIZES = (1, 8, 25, 60, 120)
 #: labels of patterns that the type head looks at
 TYPE_LABELS = (*(f"type:{kind}" for kind in ContributionType), "none")
 
@@ -62,7 +64,7 @@ def mail_row(mail: Floats, sentences: Floats, facts: Sequence[str], found: Seque
         words: length of the sender's own text.
     """
     strongest = sentences.max(axis=0) if len(sentences) else np.zeros_like(mail)
-    sizes = [float(words < limit) for limit in (1, 8, 25, 60, 120)]
+    sizes = [float(words < limit) for limit in SIZES]
     told = [float(fact in facts) for fact in FACTS]
     return np.concatenate([mail, strongest, np.array([*told, *sizes, *found, 1.0], dtype=np.float32)])
 

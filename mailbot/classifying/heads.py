@@ -43,23 +43,33 @@ def squash(scores: Floats, *, exclusive: bool) -> Floats:
     return shares
 
 
-def fit(rows: Floats, targets: Floats, weights: Floats, prior: Head, stiffness: Floats) -> Head:
-    """Fit a head by maximum a posteriori: logistic regression with a Gaussian prior around another head.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prior:
+    """What is known before any example: a Gaussian around a head."""
 
-    Args:
-        rows: examples by columns.
-        targets: examples by answers, 0 to 1.
-        weights: examples by answers, how much each answer counts; 0 where it is not known. Exclusive answers count by
-            their first column.
-        prior: what was known before.
-        stiffness: columns by answers, how strongly the evidence must pull to move a weight away from the prior.
+    head: Head
+    #: columns by answers, how strongly the evidence must pull to move a weight away
+    stiffness: Floats
 
-    Returns:
-        The head, rounded to half precision, which is what the model's file keeps.
+    def fit(self, rows: Floats, targets: Floats, weights: Floats | None = None) -> Head:
+        """Fit a head by maximum a posteriori: logistic regression around what was known.
 
-    Source:
-        Bishop, "Pattern Recognition and Machine Learning" (2006), section 4.5; L-BFGS as scipy has it.
-    """
+        Args:
+            rows: examples by columns.
+            targets: examples by answers, 0 to 1.
+            weights: examples by answers, how much each answer counts; 0 where it is not known. Exclusive answers count
+                by their first column. Without it all count alike.
+
+        Returns:
+            The head, rounded to half precision, which is what the model's file keeps.
+
+        Source:
+            Bishop, "Pattern Recognition and Machine Learning" (2006), section 4.5; L-BFGS as scipy has it.
+        """
+        return _fit(rows, targets, np.ones_like(targets) if weights is None else weights, self.head, self.stiffness)
+
+
+def _fit(rows: Floats, targets: Floats, weights: Floats, prior: Head, stiffness: Floats) -> Head:
     from scipy.optimize import minimize
 
     start = prior.weights.astype(np.float64)
@@ -113,7 +123,7 @@ def calibrate(probabilities: list[float], right: list[bool]) -> Calibration:
     hits, misses = sum(right), len(right) - sum(right)
     rows = np.array([[_logit(probability), 1.0] for probability in probabilities], dtype=np.float32)
     targets = np.where(np.array(right), (hits + 1) / (hits + 2), 1 / (misses + 2)).astype(np.float32)[:, None]
-    prior = Head(weights=np.array([[1.0], [0.0]], dtype=np.float32), exclusive=False)
-    head = fit(rows, targets, np.ones_like(targets), prior, np.ones((2, 1), dtype=np.float32))
+    boast = Head(weights=np.array([[1.0], [0.0]], dtype=np.float32), exclusive=False)
+    head = Prior(head=boast, stiffness=np.ones((2, 1), dtype=np.float32)).fit(rows, targets)
     # A negative slope would turn doubt into certainty; little data may give one.
     return Calibration(slope=max(float(head.weights[0, 0]), 0.1), intercept=float(head.weights[1, 0]))

@@ -7,24 +7,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailbot.classifying.heads import Calibration, Head, calibrate, fit, squash
+from mailbot.classifying.heads import Calibration, Floats, Head, Prior, calibrate, squash
 
 ROWS = np.array([[1, 0, 1], [0, 1, 1]] * 20, dtype=np.float32)
 TARGETS = np.array([[1, 0], [0, 1]] * 20, dtype=np.float32)
 
 
-def nothing(*, exclusive: bool) -> Head:
-    return Head(weights=np.zeros((3, 2), dtype=np.float32), exclusive=exclusive)
-
-
-def stiff(value: float) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
-    return np.full((3, 2), value, dtype=np.float32)
+def prior(weights: object = ((0, 0), (0, 0), (0, 0)), *, exclusive: bool = True, stiffness: float = 0.1) -> Prior:
+    table: Floats = np.array(weights, dtype=np.float32)
+    return Prior(head=Head(weights=table, exclusive=exclusive), stiffness=np.full_like(table, stiffness))
 
 
 @pytest.mark.parametrize("exclusive", [True, False])
 def test_a_head_learns_and_is_the_same_every_time(exclusive: bool) -> None:
-    prior = nothing(exclusive=exclusive)
-    heads = [fit(ROWS, TARGETS, np.ones_like(TARGETS), prior, stiff(0.1)) for _ in range(2)]
+    heads = [prior(exclusive=exclusive).fit(ROWS, TARGETS) for _ in range(2)]
     answers = heads[0].probabilities(ROWS)
     assert (answers.argmax(axis=1) == TARGETS.argmax(axis=1)).all()
     assert float(answers.max(axis=1).min()) > 0.9
@@ -32,20 +28,20 @@ def test_a_head_learns_and_is_the_same_every_time(exclusive: bool) -> None:
 
 
 def test_examples_without_weight_teach_nothing() -> None:
-    prior = Head(weights=np.array([[0.5, 0], [0, 0.25], [1, 0]], dtype=np.float32), exclusive=True)
-    assert np.array_equal(fit(ROWS, TARGETS, np.zeros_like(TARGETS), prior, stiff(1)).weights, prior.weights)
+    known = prior([[0.5, 0], [0, 0.25], [1, 0]])
+    assert np.array_equal(known.fit(ROWS, TARGETS, np.zeros_like(TARGETS)).weights, known.head.weights)
 
 
 def test_a_stiff_prior_gives_way_less() -> None:
-    prior = Head(weights=np.array([[-2, 2], [2, -2], [0, 0]], dtype=np.float32), exclusive=True)
-    weak, strong = (fit(ROWS, TARGETS, np.ones_like(TARGETS), prior, stiff(value)) for value in (0.1, 1000))
+    contrary = [[-2, 2], [2, -2], [0, 0]]
+    weak, strong = (prior(contrary, stiffness=value).fit(ROWS, TARGETS) for value in (0.1, 1000))
     assert weak.probabilities(ROWS)[0, 0] > 0.9
     assert strong.probabilities(ROWS)[0, 0] < 0.5
 
 
 @pytest.mark.parametrize("exclusive", [True, False])
 def test_what_leans_to_an_answer_raises_it(exclusive: bool) -> None:
-    head = fit(ROWS, TARGETS, np.ones_like(TARGETS), nothing(exclusive=exclusive), stiff(0.1))
+    head = prior(exclusive=exclusive).fit(ROWS, TARGETS)
     assert head.lean(0)[0] > 0 > head.lean(0)[1]
     assert head.lean(1)[1] > 0 > head.lean(1)[0]
 

@@ -21,9 +21,11 @@ CLIMATE = Path(__file__).parents[1] / "campaigns" / "climate"
 
 
 @pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def cache(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
     """A folder with the trained model, one for all the processes of a run; nobody writes it."""
-    folder = tmp_path_factory.getbasetemp().parent / "climate-cache"
+    # The workers of a run share the folder above theirs; without workers that one is shared with earlier runs.
+    base = tmp_path_factory.getbasetemp()
+    folder = (base if worker_id == "master" else base.parent) / "climate-cache"
     with FileLock(f"{folder}.lock"):
         load_classifier(campaign=load_campaign([CLIMATE]), rules_folders=[CLIMATE], cache_folder=folder, read=read)
     return folder
