@@ -157,7 +157,8 @@ def train(
 ) -> None:
     """Learn from the examples and patterns in rules/ as they are now, and show whether that is better.
 
-    Both models are judged on mails that they were not taught. The new one is kept unless it is worse (exit code 1).
+    Both models are judged on mails that they were not taught. The new one is kept unless it is worse, or nothing tells
+    (exit code 1).
     A running mailbot takes it at its next start.
     """
     from mailbot import figures, shapes
@@ -168,7 +169,7 @@ def train(
     workshop = open_workshop_for(settings_if_any(config))
     with console.progress_bar() as watch:
         trial = try_training(workshop, read, watch)
-    kept = force or not trial.worse
+    kept = force or not (trial.worse or trial.blind)
     problems = [*workshop.problems, *trial.problems, *(keep(workshop, trial) if kept else ())]
     if as_json:
         console.print_json(shapes.trained(trial, problems, kept=kept))
@@ -177,5 +178,6 @@ def train(
     for problem in problems:
         console.complain(problem)
     if not kept:
-        console.complain("the new model is worse and was not kept; --force keeps it")
+        what = "is worse" if trial.worse else "cannot be compared with the one in use, for want of labelled mails,"
+        console.complain(f"the new model {what} and was not kept; --force keeps it")
         raise typer.Exit(1)

@@ -45,7 +45,7 @@ def trained(trial: Trial) -> Group:
             )
         )
     table = Table(
-        box=None, pad_edge=False, title=f"On {len(trial.answers)} mails that were not taught", title_justify="left"
+        box=None, pad_edge=False, title=f"On {trial.compared} mails that were not taught", title_justify="left"
     )
     table.add_column("")
     table.add_column("before", justify="right")

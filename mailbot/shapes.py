@@ -104,7 +104,7 @@ def trained(trial: Trial, problems: Sequence[str], *, kept: bool) -> Json:
         return None if one is None else {"class": one.message_class, "aims": one.aims, "types": one.types}
 
     return {
-        "mails": len(trial.answers),
+        "mails": trial.compared,
         "before": scores(trial.before),
         "after": scores(trial.after),
         "worse": trial.worse,

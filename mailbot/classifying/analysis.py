@@ -6,7 +6,6 @@ Must not know: labels and weights. Training and classifying go through here alik
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -21,15 +20,6 @@ from mailbot.model import Message
 if TYPE_CHECKING:
     from spacy.language import Language
     from spacy.tokens import Doc, Span
-
-# A forwarded mail is read only where the sender points at it as theirs: "see below, this is what we would give".
-_POINTS_AT_FORWARD = re.compile(r"\b(?:below|beneath|underneath|forward\w*|fwd|attached|following)\b", re.IGNORECASE)
-# What a mail program writes above a forwarded mail: a line of its own, then header fields.
-_FORWARD_HEAD = re.compile(
-    r"\A(?:[ \t>]*(?:-{2,}[^\n]*|begin forwarded message:?"
-    r"|\*?(?:from|sent|date|to|cc|bcc|subject|reply-to|importance):\*?[^\n]*)?[ \t]*\n)+",
-    re.IGNORECASE,
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,11 +52,15 @@ class Candidate:
 
 
 class Alone:
-    """The sentences of a mail, each read by itself under the subject line; encoded when asked for, once."""
+    """The sentences of a mail, each read by itself under the subject line and what is answered.
 
-    def __init__(self, encoder: Encoder, subject: str, sentences: Sequence[str]) -> None:
+    They are encoded when asked for, once.
+    """
+
+    def __init__(self, encoder: Encoder, subject: str, quoted: str, sentences: Sequence[str]) -> None:
         self._encoder = encoder
         self._subject = subject
+        self._quoted = quoted
         self._sentences = sentences
         self._known: dict[int, Vectors] = {}
 
@@ -74,7 +68,7 @@ class Alone:
         """The vectors of the chosen sentences, in their order; at least one."""
         for number in chosen:
             if number not in self._known:
-                encoded = self._encoder.encode(self._subject, "", [self._sentences[number]])
+                encoded = self._encoder.encode(self._subject, self._quoted, [self._sentences[number]])
                 self._known[number] = encoded.sentences
         found = [self._known[number] for number in chosen]
         return Vectors(
@@ -99,11 +93,16 @@ class Analysis:
 
 
 def texts_of(message: Message) -> tuple[str, ...]:
-    """The texts that may hold a contribution: the sender's own, and a forwarded one they point at."""
-    own, forwarded = message.body.own_text, _FORWARD_HEAD.sub("", message.body.forwarded_text)
-    if forwarded and (not own.strip() or _POINTS_AT_FORWARD.search(own)):
+    """The texts that may hold a contribution: the sender's own, and what they forward, header lines and all.
+
+    Whether it is forwarded as a contribution ("see below", "here is the baker", "item 5 is yours") or for some other
+    reason is for the heads to say: a sentence of it is read in the light of the sender's own, and of the lines that
+    tell whose it was. Some people write all they have to say into the subject line.
+    """
+    own, forwarded = message.body.own_text, message.body.forwarded_text
+    if forwarded.strip():
         return own, forwarded
-    return (own,)
+    return (own if own.strip() else message.subject,)
 
 
 def rule_hits(span: Span) -> tuple[Hit, ...]:
@@ -117,8 +116,8 @@ def rule_hits(span: Span) -> tuple[Hit, ...]:
     )
 
 
-def _place(index: int, count: int, sentence: Sentence) -> tuple[str, ...]:
-    place = []
+def _place(index: int, count: int, sentence: Sentence, *, forwarded: bool) -> tuple[str, ...]:
+    place = ["forwarded"] if forwarded else []
     if index == 0:
         place.append("first of the mail")
     if index == count - 1:
@@ -132,11 +131,11 @@ def _place(index: int, count: int, sentence: Sentence) -> tuple[str, ...]:
     return tuple(place)
 
 
-def _sentences_of(doc: Doc) -> list[tuple[Sentence, Span, tuple[str, ...]]]:
+def _sentences_of(doc: Doc, *, forwarded: bool) -> list[tuple[Sentence, Span, tuple[str, ...]]]:
     sentences = split(doc.text)
     spans = spans_of(doc, sentences)
     return [
-        (sentence, span, _place(index, len(spans), sentence))
+        (sentence, span, _place(index, len(spans), sentence, forwarded=forwarded))
         for index, (sentence, span) in enumerate(zip(sentences, spans, strict=True))
     ]
 
@@ -144,7 +143,11 @@ def _sentences_of(doc: Doc) -> list[tuple[Sentence, Span, tuple[str, ...]]]:
 def analyse(nlp: Language, encoder: Encoder, message: Message) -> Analysis:
     """Take a mail apart."""
     texts = texts_of(message)
-    found = [one for text in texts for one in _sentences_of(nlp(text[:MAX_CHARACTERS]))]
+    found = [
+        one
+        for number, text in enumerate(texts)
+        for one in _sentences_of(nlp(text[:MAX_CHARACTERS]), forwarded=number > 0)
+    ]
     sentences = [sentence.text for sentence, _, _ in found]
     encoded = encoder.encode(message.subject, message.body.quoted_text, sentences)
     candidates = tuple(
@@ -154,7 +157,7 @@ def analyse(nlp: Language, encoder: Encoder, message: Message) -> Analysis:
     return Analysis(
         candidates=candidates,
         encoded=encoded,
-        alone=Alone(encoder, message.subject, sentences),
+        alone=Alone(encoder, message.subject, message.body.quoted_text, sentences),
         facts=header_facts(message),
         words=len(texts[0].split()),
     )
@@ -162,12 +165,16 @@ def analyse(nlp: Language, encoder: Encoder, message: Message) -> Analysis:
 
 def analyse_single(nlp: Language, encoder: Encoder, text: str) -> Analysis:
     """Take a labelled sentence apart that stands in no mail: one candidate, however it could be cut."""
-    span = nlp(text)[:]
+    span = nlp(text[:MAX_CHARACTERS])[:]
     encoded = encoder.encode("", "", [text])
-    whole = Sentence(text=text, start=0, end=len(text), block=0, item=False, lead=None)
+    whole = Sentence(text=text, start=0, end=len(text), block=0, item=False)
     candidate = Candidate(
         sentence=whole, span=span, hits=rule_hits(span), place=("single sentence",), tokens=encoded.tokens[0]
     )
     return Analysis(
-        candidates=(candidate,), encoded=encoded, alone=Alone(encoder, "", [text]), facts=(), words=len(text.split())
+        candidates=(candidate,),
+        encoded=encoded,
+        alone=Alone(encoder, "", "", [text]),
+        facts=(),
+        words=len(text.split()),
     )

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from mailbot.classifying.examples import Label, LabelledMail, Read, parse_mail
+from mailbot.classifying.examples import UNUSABLE, Label, LabelledMail, Read, parse_mail, reason_of
 from mailbot.model import Classification, Contribution, Message, MessageClass
 
 _TOKEN = re.compile(r"\w+(?:['\u2019]\w+)?")
@@ -276,7 +276,6 @@ def load_corpus(path: Path, read: Read) -> tuple[LabelledMail, ...]:
         if line.strip():
             try:
                 mails.append(parse_mail(json.loads(line), read))
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
-                reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
-                raise ValueError(f"{path}, line {number}: {reason}") from error
+            except UNUSABLE as error:
+                raise ValueError(f"{path}, line {number}: {reason_of(error)}") from error
     return tuple(mails)

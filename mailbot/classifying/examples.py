@@ -11,10 +11,13 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from email.errors import MessageError
 from email.message import EmailMessage
 
 from mailbot.model import ContributionType, Message, MessageClass
 
+#: what a line that is no example may raise
+UNUSABLE = (ValueError, LookupError, TypeError, AttributeError, RecursionError, MessageError)
 #: the reading stage
 Read = Callable[[bytes], Message]
 
@@ -87,6 +90,17 @@ def fingerprint(row: Mapping[str, object]) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
+def reason_of(error: Exception) -> str:
+    """Why a line is no example, for a coordinator."""
+    if isinstance(error, KeyError):
+        return f"{error} is missing"
+    if isinstance(error, UnicodeEncodeError):
+        return "a \\u escape holds half a character"
+    if isinstance(error, RecursionError):
+        return "nested too deeply"
+    return str(error) or "cannot be understood"
+
+
 def parse_example(row: Mapping[str, object], read: Read) -> LabelledMail | LabelledSentence:
     """Read one line of rules/examples/*.jsonl, in either format.
 
@@ -97,6 +111,7 @@ def parse_example(row: Mapping[str, object], read: Read) -> LabelledMail | Label
     Raises:
         ValueError: a label breaks the labelling guide, or a quote is not in the mail.
         KeyError: a key is missing.
+        Exception: another of UNUSABLE, with what the mail library has against the line.
     """
     return _parse_sentence(row) if "text" in row else parse_mail(row, read)
 
@@ -106,6 +121,7 @@ def _parse_sentence(row: Mapping[str, object]) -> LabelledSentence:
     text = _text(row, "text")
     if not text.strip():
         raise ValueError("text is empty")
+    text.encode()
     carried = None if kind == "none" else ContributionType(str(kind))
     aims = _aims(row["aims"])
     if carried is None and aims:
@@ -130,6 +146,7 @@ def parse_mail(row: Mapping[str, object], read: Read) -> LabelledMail:
     body = row["body"]
     if not isinstance(body, str):
         raise ValueError("body must be text")
+    body.encode()
     labels = []
     for label in gold["contributions"]:
         if label["quote"] not in body:
@@ -158,7 +175,8 @@ def mail_octets(row: Mapping[str, object]) -> bytes:
     mail["From"] = f"{json.dumps(_text(row, 'from_name'), ensure_ascii=False)} <{_text(row, 'from_email')}>"
     mail["To"] = "coordinator@campaign.example"
     mail["Subject"] = " ".join(_text(row, "subject").split())
-    mail["Message-ID"] = f"<{_text(row, 'id')}@corpus.example>"
+    # Not by its id: what people write there is not always fit for a header.
+    mail["Message-ID"] = f"<{fingerprint(row)}@corpus.example>"
     if reply_to := _text(row, "reply_to"):
         mail["Reply-To"] = reply_to
     headers = row.get("headers")

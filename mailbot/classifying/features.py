@@ -20,7 +20,7 @@ from mailbot.model import ContributionType, Message
 Floats = NDArray[np.float32]
 
 #: where a sentence may stand
-PLACES = ("first of the mail", "last of the mail", "near the end", "list item", "alone", "single sentence")
+PLACES = ("first of the mail", "last of the mail", "near the end", "list item", "alone", "single sentence", "forwarded")
 #: a mail may be shorter than so many words
 SIZES = (1, 8, 25, 60, 120)
 #: labels of patterns that the type head looks at
@@ -76,6 +76,7 @@ _ROBOT = re.compile(
 )
 _PRECEDENCE = ("bulk", "list", "junk", "auto_reply")
 _LOOP_FIELDS = ("x-autoreply", "x-autorespond", "x-loop")
+_DENIALS = ("no", "false", "0")
 #: what headers may tell, in the order of their columns
 FACTS = (
     "auto-submitted auto-replied",
@@ -111,7 +112,7 @@ def header_facts(message: Message) -> tuple[str, ...]:
     precedence = (message.header("precedence") or "").strip().lower()
     if precedence in _PRECEDENCE:
         facts.append(f"precedence {precedence}")
-    facts += [name for name in _LOOP_FIELDS if message.header(name)]
+    facts += [name for name in _LOOP_FIELDS if (message.header(name) or "no").strip().lower() not in _DENIALS]
     if message.header("x-auto-response-suppress"):
         facts.append("auto-response-suppress")
     if message.report_type:

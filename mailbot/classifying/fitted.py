@@ -26,6 +26,8 @@ from mailbot.model import MessageClass
 
 #: a sentence that carries something with this probability is read again by itself
 _AGAIN = 0.1
+#: at most so many, the likeliest; more would cost seconds, and nobody gives so much in one mail
+_MOST = 40
 #: how much the second look counts beside the first
 _SECOND = 0.4
 
@@ -34,8 +36,8 @@ _SECOND = 0.4
 class Base:
     """The heads that the encoder was built with; each table's last row is the bias."""
 
-    #: the aims that the aim head knows
-    aims: tuple[str, ...]
+    #: key and title of each aim that the aim head knows
+    aims: tuple[tuple[str, str], ...]
     #: 2 * WIDTH + 1 by TYPES
     types: Floats
     #: 2 * WIDTH + 1 by aims
@@ -81,11 +83,14 @@ class Model:
     contribution_calibration: Calibration
     #: what heads that were not taught a mail said of it, by the mail's fingerprint
     held_out: Mapping[str, Said]
+    #: fingerprints of the mails that the heads were taught
+    taught: frozenset[str]
 
     @property
     def version(self) -> str:
-        """Names the model by its weights, in hexadecimal."""
-        digest = hashlib.sha256()
+        """Names the model by everything that decides its answers, in hexadecimal."""
+        limits = (self.limits, self.doubt_limit, self.class_calibration, self.contribution_calibration)
+        digest = hashlib.sha256(repr(limits).encode())
         for head in (self.type_head, self.aim_head, self.class_head, self.doubt_head):
             digest.update(head.weights.astype(np.float16).tobytes())
         return digest.hexdigest()
@@ -134,7 +139,8 @@ def look_twice(type_head: Head, aim_head: Head, keys: Sequence[str], analysis: A
     types = type_head.probabilities(type_rows(candidates, analysis.encoded.sentences))
     aims = aim_head.probabilities(aim_rows(candidates, analysis.encoded.sentences, keys))
     apart = np.zeros(len(candidates), dtype=np.float32)
-    again = np.flatnonzero(1 - types[:, 0] >= _AGAIN).tolist()
+    likeliest = np.argsort(types[:, 0], kind="stable")[:_MOST]
+    again = sorted(likeliest[1 - types[likeliest, 0] >= _AGAIN].tolist())
     # Alone in its mail a sentence was read by itself already.
     if again and len(candidates) > 1:
         chosen, vectors = [candidates[number] for number in again], analysis.alone.vectors(again)

@@ -31,6 +31,8 @@ _ENGLISH = frozenset(_EVERYDAY.split())
 _PLAINLY, _SOME = 0.25, 8
 #: below this probability of English, and above that of another language, a text is in the other
 _HARDLY, _SURELY = 0.1, 0.6
+#: codes for "undetermined", "several" and "no linguistic content" (ISO 639-2)
+_NO_LANGUAGE = ("und", "mul", "zxx")
 #: characters that the identifier reads
 _ENOUGH = 2_000
 
@@ -69,7 +71,9 @@ def foreign_language(text: str) -> str | None:
     return _name(language)
 
 
-def _name(code: str) -> str:
+def _name(code: str) -> str | None:
     from babel import Locale
 
+    if code in _NO_LANGUAGE:
+        return None
     return Locale("en").languages.get(code) or f"a language other than English ({code})"

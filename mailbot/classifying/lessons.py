@@ -40,14 +40,26 @@ class Taught:
     group: int
 
 
-def label_of(sentence: str, labels: Sequence[Label]) -> Label | None:
-    """The label whose quote a sentence belongs to; white space does not matter."""
-    text = " ".join(sentence.split())
-    for label in labels:
-        quote = " ".join(label.quote.split())
-        if text in quote or (quote in text and 2 * len(quote) > len(text)):
-            return label
-    return None
+def labels_of(sentences: Sequence[str], labels: Sequence[Label]) -> list[Label | None]:
+    """For each sentence the label whose quote it belongs to; white space does not matter.
+
+    A quote belongs to the sentences that it consists of, or that it makes up most of; failing that, to the first one
+    that holds it, for a writer's sentence may be less than ours.
+    """
+    texts = [" ".join(sentence.split()) for sentence in sentences]
+    quotes = [(label, " ".join(label.quote.split())) for label in labels]
+    found = [
+        next(
+            (label for label, quote in quotes if text in quote or (quote in text and 2 * len(quote) > len(text))), None
+        )
+        for text in texts
+    ]
+    for label, quote in quotes:
+        if label not in found:
+            place = next((index for index, text in enumerate(texts) if quote in text and found[index] is None), None)
+            if place is not None:
+                found[place] = label
+    return found
 
 
 def read_examples(
@@ -70,7 +82,7 @@ def read_examples(
     for number, mail in enumerate(examples.mails):
         progress(number / steps)
         analysis = analyse(nlp, encoder, mail.message)
-        labels = [label_of(candidate.sentence.text, mail.contributions) for candidate in analysis.candidates]
+        labels = labels_of([candidate.sentence.text for candidate in analysis.candidates], mail.contributions)
         mails.append(Taught(analysis=analysis, labels=labels, group=number))
     for group, sentence in enumerate(examples.sentences, start=len(mails)):
         progress(group / steps)

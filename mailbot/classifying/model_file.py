@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
-import zipfile
+import secrets
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,23 +21,23 @@ from mailbot.classifying.heads import Calibration, Head
 from mailbot.classifying.verdicts import Limits
 from mailbot.model import MessageClass
 
-_DAMAGED = (OSError, ValueError, KeyError, IndexError, TypeError, EOFError, zipfile.BadZipFile)
 #: octets of a fingerprint, as examples.fingerprint gives it in hexadecimal
 _FINGERPRINT = 8
 
 
 def _write(arrays: Mapping[str, NDArray[np.generic]], facts: Mapping[str, object], path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".model-", suffix=".npz")
+    # Not by tempfile, whose files nobody else may read: the worker often runs as another user than whoever trains.
+    temporary = path.with_name(f".model-{secrets.token_hex(8)}.npz")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with temporary.open("xb") as file:
             told = np.frombuffer(json.dumps(facts).encode(), dtype=np.uint8)
             np.savez_compressed(file, facts=told, **arrays)  # type: ignore[arg-type]
             file.flush()
             os.fsync(file.fileno())
-        Path(temporary).replace(path)
+        temporary.replace(path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
 
 
@@ -63,7 +62,7 @@ def load_base(path: Path) -> Base:
     with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
         octets = arrays["seen"].tobytes()
         return Base(
-            aims=tuple(json.loads(arrays["facts"].tobytes())["aims"]),
+            aims=tuple((key, title) for key, title in json.loads(arrays["facts"].tobytes())["aims"]),
             types=arrays["types"].astype(np.float32),
             aim_table=arrays["aim_table"].astype(np.float32),
             classes=arrays["classes"].astype(np.float32),
@@ -101,16 +100,25 @@ def save(stored: Stored, path: Path) -> None:
         "class_calibration": asdict(model.class_calibration),
         "contribution_calibration": asdict(model.contribution_calibration),
         "held_out": {key: asdict(one) for key, one in model.held_out.items()},
+        "taught": sorted(model.taught),
     }
     heads = {"type": model.type_head, "aim": model.aim_head, "class": model.class_head, "doubt": model.doubt_head}
     _write({name: head.weights.astype(np.float16) for name, head in heads.items()}, facts, path)
 
 
 def load(path: Path) -> Stored | None:
-    """Read a fitted model; None when there is none, or it is damaged."""
+    """Read a fitted model; None when there is none, or it is damaged.
+
+    Raises:
+        OSError: it is there and cannot be read.
+    """
     try:
         # Opened here, since np.load leaves a damaged file open.
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+        file = path.open("rb")
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    try:
+        with file, np.load(file, allow_pickle=False) as arrays:
             facts = json.loads(arrays["facts"].tobytes())
             heads = {
                 name: Head(weights=arrays[name].astype(np.float32), exclusive=name in ("type", "class"))
@@ -132,7 +140,8 @@ def load(path: Path) -> Stored | None:
                 )
                 for key, one in facts["held_out"].items()
             },
+            taught=frozenset(facts["taught"]),
         )
         return Stored(model=model, fit=facts["fit"], rules=facts["rules"], problems=tuple(facts["problems"]))
-    except _DAMAGED:
+    except Exception:
         return None

@@ -35,9 +35,14 @@ if TYPE_CHECKING:
 BASE_FILE = "base.npz"
 HEADS_FILE = "heads.npz"
 #: raised when a model's file means something else than before
-_FORMAT = 1
-#: a score may fall by so much through chance alone
-_CHANCE = 0.005
+_FORMAT = 2
+#: scores may fall by so much, or by as much as so many mails weigh, through chance alone
+_CHANCE, _CHANCE_MAILS = 0.005, 1.5
+
+_UNMEASURED = (
+    "too few labelled mails contribute to this campaign's aims to measure confidence and doubt on: "
+    "add some to rules/examples/ and run `mailbot train`"
+)
 
 Progress = Callable[[str, float], None]
 
@@ -67,9 +72,16 @@ class Workshop:
     rules: str
 
     def current(self) -> Stored | None:
-        """The model in use; None when there is none for this campaign."""
+        """The model in use; None when there is none for this campaign.
+
+        Raises:
+            ConfigError: it is there and cannot be read.
+        """
         for path in (self.own, self.shipped):
-            stored = load(path)
+            try:
+                stored = load(path)
+            except OSError as error:
+                raise ConfigError([f"{path}: {error.strerror}"]) from error
             if stored is not None and stored.fit == self.fit:
                 return stored
         return None
@@ -96,16 +108,22 @@ class Trial:
     model: Model
     #: for each mail that the encoder has not seen, by heads that were not taught it; none with too few mails
     answers: tuple[Answer, ...]
-    #: of the model in use; None when there is none
+    #: of the model in use and of the new one, on the mails that neither was taught; None when there is none
     before: Scores | None
     after: Scores | None
+    #: how many mails these are
+    compared: int
+    #: there is a model in use, and no mail to compare the two by
+    blind: bool
     #: lines of the rules that cannot be used, with file and line
     problems: tuple[str, ...]
 
     @property
     def worse(self) -> bool:
         """Whether the new model is worse by more than chance."""
-        return self.before is not None and self.after is not None and self.after.mean < self.before.mean - _CHANCE
+        if self.before is None or self.after is None:
+            return False
+        return self.after.mean < self.before.mean - max(_CHANCE, _CHANCE_MAILS / self.compared)
 
 
 def open_workshop(
@@ -194,16 +212,24 @@ def load_classifier(
         nlp=workshop.nlp,
         encoder=workshop.encoder,
         model=model,
-        version=f"minilm-{model.version[:8]}",
+        version=f"minilm-{version_of(model, workshop.files)}",
         problems=problems,
     )
+
+
+def version_of(model: Model, files: RuleFiles) -> str:
+    """Names a model and the patterns beside it, such as "3f2a9c1d"; another name may answer otherwise."""
+    # Patterns count at once, examples only once they are taught.
+    patterns = files.patterns.read_bytes() if files.patterns else b""
+    return hashlib.sha256(model.version.encode() + patterns).hexdigest()[:8]
 
 
 def try_training(workshop: Workshop, read: Read, progress: Progress | None = None) -> Trial:
     """Train a model on the examples as they are now, and judge it beside the one in use; nothing is kept.
 
     Both are judged on mails that they were not taught: the new one by cross-fitting, the one in use by its own
-    cross-fitting, and by its answers for the mails that are new since.
+    cross-fitting, and by its answers for the mails that are new since. Mails that the one in use was taught without
+    cross-fitting judge nobody.
 
     Args:
         workshop: for the campaign.
@@ -216,14 +242,17 @@ def try_training(workshop: Workshop, read: Read, progress: Progress | None = Non
     )
     stored = workshop.current()
     mails = {answer.mail.fingerprint: answer.mail for answer in answers}
-    before = _scores(mails, _said_before(workshop, stored, mails.values())) if stored and answers else None
-    after = _scores(mails, model.held_out) if answers else None
+    if stored:
+        taught = stored.model.taught - stored.model.held_out.keys()
+        mails = {key: mail for key, mail in mails.items() if key not in taught}
     return Trial(
         model=model,
         answers=tuple(answers),
-        before=before,
-        after=after,
-        problems=examples.problems,
+        before=_scores(mails, _said_before(workshop, stored, mails.values())) if stored and mails else None,
+        after=_scores(mails, model.held_out) if mails else None,
+        compared=len(mails),
+        blind=bool(stored and not mails),
+        problems=examples.problems if answers else (*examples.problems, _UNMEASURED),
     )
 
 

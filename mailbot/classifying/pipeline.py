@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from mailbot.classifying.analysis import Analysis, analyse
+from mailbot.classifying.analysis import Analysis, analyse, texts_of
 from mailbot.classifying.encoder import Encoder
 from mailbot.classifying.evidence import words_for
 from mailbot.classifying.fitted import Model
@@ -35,7 +35,8 @@ class Classifier:
     ) -> None:
         self._nlp = nlp
         self._encoder = encoder
-        self._model = model
+        #: the fitted heads
+        self.model = model
         #: which model this is, such as "minilm-3f2a9c1d"
         self.version = version
         #: broken lines in patterns and examples, with file and line
@@ -49,20 +50,20 @@ class Classifier:
 
         Returns:
             The class is `contribution` exactly if there are contributions; each quote is verbatim from the sender's
-            own text, or from the text forwarded as a contribution.
+            own text, from the text forwarded as a contribution, or, of a mail without text, from its subject.
         """
         return self.explain(message)[0]
 
     def explain(self, message: Message) -> tuple[Classification, Analysis]:
         """The same, with the mail taken apart: each document's contributions lie in `doc.spans["contributions"]`."""
-        model = self._model
+        model = self.model
         analysis = analyse(self._nlp, self._encoder, message)
         verdicts = model.looks(analysis).verdicts(model.aims, model.limits)
         chances = model.chances(analysis, verdicts)
         decision = decide(analysis, verdicts, chances, model.limits)
         _mark(decision.found)
         contributions = tuple(self._contribution(one) for one in decision.found)
-        language = foreign_language(message.body.own_text)
+        language = foreign_language(texts_of(message)[0] or message.body.forwarded_text)
         confidence = model.class_calibration.apply(decision.chance)
         if language is not None and not decision.machine:
             # Calibration holds for the language of the examples; in another it is a guess, and answered as one.
@@ -81,7 +82,7 @@ class Classifier:
         return classification, analysis
 
     def _contribution(self, found: Found) -> Contribution:
-        model, verdict = self._model, found.verdict
+        model, verdict = self.model, found.verdict
         quote = found.quote
         because: list[Evidence] = []
         for candidate in found.candidates:
@@ -93,6 +94,9 @@ class Classifier:
                 for hit in candidate.hits
                 if (said := hit.label.rpartition(":")[2]) in (verdict.type, *verdict.aims)
             ]
+        if not because:
+            # No word stands out: the sentence as a whole did it.
+            because = [Evidence(text=found.candidates[0].sentence.text, why=f"{verdict.type}: model")]
         return Contribution(
             type=verdict.type,
             aims=verdict.aims,
@@ -108,6 +112,6 @@ def _mark(found: Sequence[Found]) -> None:
 
     for one in found:
         first, last = one.candidates[0].span, one.candidates[-1].span
-        doc = first.doc
-        group = list(doc.spans[CONTRIBUTIONS_KEY]) if CONTRIBUTIONS_KEY in doc.spans else []
-        doc.spans[CONTRIBUTIONS_KEY] = [*group, Span(doc, first.start, last.end, label=str(one.verdict.type))]
+        if CONTRIBUTIONS_KEY not in first.doc.spans:
+            first.doc.spans[CONTRIBUTIONS_KEY] = []
+        first.doc.spans[CONTRIBUTIONS_KEY].append(Span(first.doc, first.start, last.end, label=str(one.verdict.type)))

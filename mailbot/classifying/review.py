@@ -7,12 +7,13 @@ Must not know: how the answers came about, or from where on doubt is too much.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from mailbot.classifying.analysis import Analysis, Candidate, Hit
+from mailbot.classifying.analysis import Analysis, Candidate, Hit, texts_of
 from mailbot.classifying.heads import Floats
 from mailbot.classifying.language import words_of
+from mailbot.classifying.sentences import MAX_CHARACTERS
 from mailbot.classifying.verdicts import CLASSES, Decision, Found, Limits, Verdict, strongest
 from mailbot.model import ContributionType, Message, MessageClass
 
@@ -92,32 +93,47 @@ class Evidence:
         return found
 
 
-def _logit(probability: float) -> float:
-    clipped = min(max(probability, 0.002), 0.998)
-    return math.log(clipped / (1 - clipped))
+def _entropy(chances: Iterable[float]) -> float:
+    """How undecided a choice is, in nats."""
+    return -sum(chance * math.log(chance) for chance in chances if chance > 0)
+
+
+def _surprise(chance: float) -> float:
+    return -math.log(max(chance, 1e-4))
+
+
+def _aims_of_mail(verdicts: Sequence[Verdict]) -> list[float]:
+    """Probability of each aim that some sentence of the mail serves it, if sentences were independent."""
+    pairs = [[1 - verdict.carrying * chance for chance in verdict.each_aim] for verdict in verdicts]
+    return [1 - math.prod(column) for column in zip(*pairs, strict=True)]
 
 
 def doubts(evidence: Evidence) -> list[float]:
-    """What the doubt head may know about the answer for one mail, each number about -2 to 2; the last is always 1."""
+    """What the doubt head may know about the answer for one mail, each number about 0 to 3; the last is always 1.
+
+    The first three are what a wrong answer comes from: another class, other aims, and a class that the sentences speak
+    against. They carry most of it.
+    """
     decision, found = evidence.decision, evidence.decision.found
-    chances = sorted((float(chance) for chance in evidence.chances), reverse=True)
-    near = max((verdict.carrying for _, verdict in evidence.missed()), default=0.0)
+    aims = _aims_of_mail(evidence.verdicts)
+    undecided = sum(_entropy((chance, 1 - chance)) for chance in aims)
+    surprise = _surprise(decision.chance)
+    other_aims = sum(_surprise(max(chance, 1 - chance)) for chance in aims) if found else 0.0
     contribution = float(evidence.chances[CLASSES.index(MessageClass.CONTRIBUTION)])
+    carrying = (contribution + strongest(evidence.verdicts)) / 2
+    against = _entropy((carrying, 1 - carrying))
     return [
-        _logit(decision.chance) / 3,
-        _logit(chances[1]) / 3,
-        _logit(near) / 3,
-        abs(contribution - strongest(evidence.verdicts)),
+        surprise + other_aims + against,
+        surprise,
+        against,
+        undecided + _entropy(evidence.chances.tolist()),
         float(bool(found)),
-        min((_logit(one.verdict.carrying) for one in found), default=2.0) / 3,
-        min((_logit(one.verdict.aims_probability) for one in found), default=2.0) / 3,
-        min((_logit(one.verdict.type_probability) for one in found), default=2.0) / 3,
+        max((1 - one.verdict.aims_probability for one in found), default=0.0),
+        max((1 - one.verdict.type_probability for one in found), default=0.0),
         float(any(not one.verdict.aims for one in found)),
         float(any(len(one.verdict.aims) > 1 for one in found)),
         min(len(found), 4) / 2,
         float(bool(evidence.disagreements())),
-        float(decision.message_class is MessageClass.AUTOMATIC),
-        float(decision.message_class is MessageClass.UNRELATED),
         min(evidence.analysis.words, 400) / 200,
         max((one.verdict.apart for one in found), default=0.0),
         max((verdict.apart for _, verdict in evidence.missed()), default=0.0),
@@ -126,7 +142,7 @@ def doubts(evidence: Evidence) -> list[float]:
 
 
 #: how many numbers `doubts` gives
-DOUBTS = 18
+DOUBTS = 15
 
 
 def plain_reasons(message: Message, decision: Decision, language: str | None) -> list[str]:
@@ -143,6 +159,10 @@ def plain_reasons(message: Message, decision: Decision, language: str | None) ->
         reasons.append(f"seems to be in {language}, which was not taught")
     if message.attachments and len(words_of(message.body.own_text)) < 8:
         reasons.append("hardly any text, but something is attached")
+    if any(len(text) > MAX_CHARACTERS for text in texts_of(message)):
+        reasons.append(f"only the first {MAX_CHARACTERS:,} characters were read")
+    if not decision.machine and not any(words_of(text) for text in texts_of(message)):
+        reasons.append("holds no words")
     if decision.mixed:
         reasons.append("sent by a machine, yet it may hold a person's own words")
     return reasons

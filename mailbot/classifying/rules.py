@@ -12,11 +12,23 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from mailbot.classifying.examples import LabelledMail, LabelledSentence, Read, fingerprint, parse_example
+from mailbot.classifying.examples import (
+    UNUSABLE,
+    LabelledMail,
+    LabelledSentence,
+    Read,
+    fingerprint,
+    parse_example,
+    reason_of,
+)
 from mailbot.model import Campaign, ContributionType
+
+if TYPE_CHECKING:
+    from spacy.tokens import Doc
 
 _Parsed = TypeVar("_Parsed")
 
@@ -79,7 +91,8 @@ def find_files(folders: Sequence[Path]) -> RuleFiles:
         if patterns is None and (folder / PATTERNS_FILE).is_file():
             patterns = folder / PATTERNS_FILE
         for path in sorted((folder / EXAMPLES_FOLDER).glob("*.jsonl")):
-            examples.setdefault(path.name, path)
+            if path.is_file():
+                examples.setdefault(path.name, path)
     return RuleFiles(patterns=patterns, examples=tuple(examples[name] for name in sorted(examples)))
 
 
@@ -101,9 +114,8 @@ def _parse_lines(
             if not isinstance(row, dict):
                 raise ValueError("the line is no JSON object")
             yield number, parse(row)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
-            problems.append(f"{path}, line {number}: {reason}")
+        except UNUSABLE as error:
+            problems.append(f"{path}, line {number}: {reason_of(error)}")
 
 
 def _unknown_aims(path: Path, lines: Sequence[int], consequence: str) -> str:
@@ -172,8 +184,15 @@ def _parse_pattern(row: dict[str, object]) -> Pattern:
     return Pattern(label=label, id=str(row["id"]), pattern=pattern)
 
 
+@cache
+def _some_text() -> Doc:
+    import spacy
+
+    return spacy.blank("en")("You may have 2 vans.")
+
+
 def _check_token_pattern(pattern: list[dict[str, object]]) -> None:
-    """Let spaCy judge one token pattern.
+    """Let spaCy judge one token pattern, and try it: some ask for word classes, which only a larger pipeline knows.
 
     Raises:
         ValueError: with spaCy's words, when it refuses the pattern.
@@ -182,14 +201,19 @@ def _check_token_pattern(pattern: list[dict[str, object]]) -> None:
 
     from spacy.errors import MatchPatternError
     from spacy.matcher import Matcher
-    from spacy.vocab import Vocab
 
     try:
-        Matcher(Vocab(), validate=True).add("pattern", [pattern])
+        text = _some_text()
+        matcher = Matcher(text.vocab, validate=True)
+        matcher.add("pattern", [pattern])
+        matcher(text)
     except MatchPatternError as error:
         raise ValueError(" ".join(str(error).split())) from error
     except re.error as error:
         raise ValueError(f"regular expression: {error}") from error
+    except (ValueError, AttributeError) as error:
+        # [E155] and its kin: annotations that the pipeline does not set.
+        raise ValueError("LEMMA, POS, TAG, MORPH, DEP and ENT_TYPE cannot be used: the words are not tagged") from error
 
 
 def load_patterns(path: Path | None, campaign: Campaign) -> tuple[tuple[Pattern, ...], tuple[str, ...]]:

@@ -33,8 +33,11 @@ _BULLET = (
 _ITEM = re.compile(rf"[ \t>]*({_BULLET})[ \t]+(?=\S)")
 _CLOSING = "\"'\u201d\u2019)]"
 _OPENING = "(\"'\u201c\u2018["
-_TERMINAL = re.compile(rf"[.!?\u2026]+[{re.escape(_CLOSING)}]*(?=\s)")
+# Begins where a run of stops begins and gives nothing back, or pages of dots would take time squared.
+_TERMINAL = re.compile(rf"(?<![.!?\u2026])[.!?\u2026]++[{re.escape(_CLOSING)}]*+(?=\s)")
 _WORD_BEFORE = re.compile(r"(\S+)$")
+#: longer than any abbreviation with what opens before it; a whole block would be searched at every full stop
+_LOOK_BACK = 40
 _DATES = """mon tue tues wed thu thurs fri sat sun jan feb mar apr jun jul aug sep sept oct nov dec"""
 _TITLES = """mr mrs ms mx dr prof rev revd fr sr jr st hon cllr capt col sgt lt"""
 _SHORT = """e.g i.e eg ie cf viz vs approx no nos tel ext fig dept est govt inc ltd co a.m p.m pp vol ref para c ca"""
@@ -44,6 +47,8 @@ _CLOSERS = """ltd co inc p.m a.m no st c jr sr"""
 #: abbreviations that may also end a sentence: the capital after them decides
 _MAY_END = frozenset(f"{_DATES} {_CLOSERS}".split())
 _WRAP_WIDTH = 50
+#: a run without white space that no tokeniser makes sense of
+_ENDLESS = re.compile(r"\S{200,}")
 #: "Dear Sarah," or "Sarah," on the first line, whatever the case of what follows
 _GREETING = re.compile(
     r"(?:(?i:dear|hi|hiya|hello|hey|hallo|good (?:morning|afternoon|evening|day)|morning|afternoon|evening|greetings"
@@ -65,8 +70,6 @@ class Sentence:
     block: int
     #: it stands in a list
     item: bool
-    #: index of the sentence that leads into the list; None outside lists
-    lead: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +129,7 @@ def _ends_sentence(text: str, block: _Block, match: re.Match[str]) -> bool:
         return False
     if match.group().strip(_CLOSING) != ".":
         return not (rest[0].islower() and match.group().startswith("\u2026"))
-    before = _WORD_BEFORE.search(text, block.start, match.start())
+    before = _WORD_BEFORE.search(text, max(block.start, match.start() - _LOOK_BACK), match.start())
     word = before.group(1).lstrip(_OPENING).lower() if before else ""
     if len(word) == 1 and word.isalpha() and word not in "ai":
         return False
@@ -153,17 +156,10 @@ def _boundaries(text: str) -> list[tuple[int, int, int, bool]]:
 
 def split(text: str) -> tuple[Sentence, ...]:
     """The sentences of a text, in order, each verbatim; list markers and blank lines fall between them."""
-    sentences: list[Sentence] = []
-    lead: int | None = None
-    previous_item = False
-    for start, end, block, item in _boundaries(text[:MAX_CHARACTERS]):
-        if item and not previous_item:
-            lead = len(sentences) - 1 if sentences else None
-        sentences.append(
-            Sentence(text=text[start:end], start=start, end=end, block=block, item=item, lead=lead if item else None)
-        )
-        previous_item = item
-    return tuple(sentences)
+    return tuple(
+        Sentence(text=text[start:end], start=start, end=end, block=block, item=item)
+        for start, end, block, item in _boundaries(text[:MAX_CHARACTERS])
+    )
 
 
 def spans_of(doc: Doc, sentences: Sequence[Sentence]) -> list[Span]:
@@ -206,6 +202,8 @@ def build_pipeline(patterns: Sequence[dict[str, object]]) -> Language:
     if not Language.has_factory("mailbot_sentences"):
         Language.component("mailbot_sentences", func=_mark_sentences)
     nlp = spacy.blank("en")
+    # spaCy peels signs off the ends of a run one by one, each time looking at all the rest.
+    nlp.tokenizer.token_match = _ENDLESS.fullmatch  # type: ignore[union-attr]
     nlp.add_pipe("mailbot_sentences")
     # A ruler without patterns warns at every text.
     if patterns:

@@ -43,11 +43,11 @@ class Verdict:
     type: ContributionType
     #: probability of the type, given that it carries one
     type_probability: float
-    #: lead over the runner-up
-    type_margin: float
     aims: tuple[str, ...]
     #: probability that exactly these aims are right
     aims_probability: float
+    #: probability of each of the campaign's aims, in its order
+    each_aim: tuple[float, ...]
     #: how far the two looks at it lie apart, 0 to 1
     apart: float = 0.0
 
@@ -109,15 +109,15 @@ def verdict_of(types: Floats, aims: Floats, keys: Sequence[str], limits: Limits,
     """
     carrying = float(1 - types[0])
     among = types[1:] / max(carrying, 1e-6)
-    order = np.argsort(-among, kind="stable")
+    likeliest = int(among.argmax())
     chosen, probability = choose_aims(aims, keys, limits)
     return Verdict(
         carrying=carrying,
-        type=TYPES[1 + int(order[0])] or ContributionType.OFFER,
-        type_probability=float(among[order[0]]),
-        type_margin=float(among[order[0]] - among[order[1]]),
+        type=TYPES[1 + likeliest] or ContributionType.OFFER,
+        type_probability=float(among[likeliest]),
         aims=chosen,
         aims_probability=probability,
+        each_aim=tuple(aims.tolist()),
         apart=apart,
     )
 

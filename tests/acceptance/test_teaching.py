@@ -46,15 +46,16 @@ host = "smtp.tvcp.example"
 def test_train_then_evaluate_then_train_with_more(folder: Path) -> None:
     config = ("--config", folder / "config.toml")
     (first,) = mailbot("train", "--json", *config).lines
-    # The first start of new aims trains by itself, so the model is judged beside that one.
-    assert first["kept"] and not first["worse"]
+    # New aims: nothing is in use yet that it could be worse than.
+    assert first["before"] is None and first["kept"]
     assert first["after"]["aims"] > 0.5
     (measured,) = mailbot("evaluate", CLIMATE / "unseen.jsonl", "--json", *config).lines
     assert measured["mails"] == 30
     with (folder / "rules" / "examples" / "own.jsonl").open("w", encoding="utf-8") as file:
         file.write('{"text": "You may keep the saplings with us.", "type": "offer", "aims": ["growing"]}\n{broken\n')
     second = mailbot("train", "--json", *config)
-    assert second.lines[0]["before"] is not None
+    assert second.lines[0]["before"] == first["after"]
+    assert second.lines[0]["kept"] is not second.lines[0]["worse"]
     assert "own.jsonl, line 2" in second.err
     shown = mailbot("train", *config)
     assert shown.code == 0

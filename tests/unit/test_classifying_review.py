@@ -47,9 +47,9 @@ def verdict(carrying: float, kind: str = "offer", sure: float = 0.9) -> Verdict:
         carrying=carrying,
         type=ContributionType(kind),
         type_probability=0.9,
-        type_margin=0.8,
         aims=("boats",),
         aims_probability=sure,
+        each_aim=(sure,),
     )
 
 
@@ -65,7 +65,7 @@ def evidence(verdicts: list[Verdict], chances: dict[MessageClass, float]) -> Evi
     vectors = Vectors(own=nothing, surroundings=nothing)
     encoded = Encoded(sentences=vectors, mail=np.zeros(WIDTH, dtype=np.float32), tokens=())
     # No second look is taken here, so no encoder is asked.
-    alone = Alone(cast(Encoder, None), "", ())
+    alone = Alone(cast(Encoder, None), "", "", ())
     analysis = Analysis(candidates=candidates, encoded=encoded, alone=alone, facts=(), words=13)
     told = np.array([chances.get(one, 0.01) for one in CLASSES], dtype=np.float32)
     return Evidence(

@@ -80,12 +80,22 @@ def test_broken_examples_are_named_and_the_rest_is_read(tmp_path: Path) -> None:
         {**MAIL, "gold": {"class": "enquiry", "contributions": []}},
         {"id": "m2", "body": "no gold"},
         {**MAIL, "gold": {"class": "unrelated", "contributions": [{"type": "offer", "aims": [], "quote": "You"}]}},
+        "[" * 100_000,
+        '{"text": "half \\ud800", "type": "offer", "aims": []}',
+        {**MAIL, "headers": {"X Bad": "value"}},
+        {key: value for key, value in MAIL.items() if key != "id"},
     )
     examples = load_examples([path], CAMPAIGN, read)
-    assert (len(examples.sentences), len(examples.mails)) == (1, 1)
-    assert [problem.split(":")[0] for problem in examples.problems] == [
-        f"{path}, line {number}" for number in (2, 3, 4, 5, 6, 8, 9)
-    ]
+    assert len(examples.sentences) == 1
+    assert len(examples.mails) >= 2
+    named = [problem.split(":")[0] for problem in examples.problems]
+    assert [f"{path}, line {number}" for number in (2, 3, 4, 5, 6, 8, 9, 10, 11)] == named[:9]
+    assert not any("line 13" in name for name in named)
+
+
+def test_a_folder_that_is_named_like_a_file_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "examples" / "old.jsonl").mkdir(parents=True)
+    assert find_files([tmp_path]).examples == ()
 
 
 def test_examples_of_another_campaign_are_said_once(tmp_path: Path) -> None:
@@ -124,6 +134,7 @@ def test_patterns_are_read_and_broken_ones_named(tmp_path: Path) -> None:
         {"label": 3, "pattern": "x"},
         {"pattern": "x"},
         {"label": "none", "pattern": " "},
+        *({"label": "none", "pattern": [{name: "x"}], "id": name} for name in ("LEMMA", "POS", "TAG", "DEP", "MORPH")),
     )
     patterns, problems = load_patterns(path, CAMPAIGN)
     assert [(pattern.label, pattern.id) for pattern in patterns] == [
@@ -132,7 +143,7 @@ def test_patterns_are_read_and_broken_ones_named(tmp_path: Path) -> None:
         ("none", "for sale"),
     ]
     assert [problem.split(":")[0] for problem in problems] == [
-        *(f"{path}, line {number}" for number in (4, 6, 7, 8, 9, 10, 11, 12)),
+        *(f"{path}, line {number}" for number in (4, *range(6, 18))),
         f"{path}, line 5",
     ]
 

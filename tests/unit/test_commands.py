@@ -61,7 +61,7 @@ def analysed(message: Message, classification: Classification) -> Analysis:
     both = Vectors(own=vectors, surroundings=vectors)
     encoded = Encoded(sentences=both, mail=np.zeros(WIDTH, np.float32), tokens=())
     # Nobody asks for a second look here.
-    alone = Alone(cast(Encoder, None), "", ())
+    alone = Alone(cast(Encoder, None), "", "", ())
     return Analysis(candidates=tuple(candidates), encoded=encoded, alone=alone, facts=(), words=0)
 
 
