@@ -14,6 +14,7 @@ import numpy as np
 
 from mailbot.classifying.encoder import Encoded, Encoder, Tokens, Vectors
 from mailbot.classifying.features import header_facts
+from mailbot.classifying.language import foreign_language
 from mailbot.classifying.sentences import MAX_CHARACTERS, RULES_KEY, Sentence, spans_of, split
 from mailbot.model import Message
 
@@ -103,6 +104,11 @@ def texts_of(message: Message) -> tuple[str, ...]:
     if forwarded.strip():
         return own, forwarded
     return (own if own.strip() else message.subject,)
+
+
+def language_of(message: Message) -> str | None:
+    """The English name of the language that a mail's first text is in; None for English, and for too little text."""
+    return foreign_language(next((text for text in texts_of(message) if text.strip()), ""))
 
 
 def rule_hits(span: Span) -> tuple[Hit, ...]:

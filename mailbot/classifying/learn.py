@@ -18,13 +18,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from mailbot.classifying.analysis import Analysis, texts_of
+from mailbot.classifying.analysis import Analysis, language_of
 from mailbot.classifying.encoder import Encoder
 from mailbot.classifying.evaluate import Answer
 from mailbot.classifying.examples import Label, LabelledMail
 from mailbot.classifying.fitted import Base, Looks, Model, Said, class_row, look_twice
 from mailbot.classifying.heads import Floats, Head, Prior, calibrate
-from mailbot.classifying.language import foreign_language
 from mailbot.classifying.lessons import Lessons, lessons_of, read_examples
 from mailbot.classifying.priors import Priors, priors_of, untrained
 from mailbot.classifying.review import Evidence, doubts, plain_reasons
@@ -250,9 +249,7 @@ def _evidence(analysis: Analysis, verdicts: list[Verdict], chances: Floats, limi
 
 def _classification(model: Model, decision: Decision, mail: LabelledMail, doubted: bool) -> Classification:
     """An answer by heads that were not taught the mail; without the words that carried it."""
-    reasons = plain_reasons(
-        mail.message, decision, foreign_language(texts_of(mail.message)[0] or mail.message.body.forwarded_text)
-    ) + (["in doubt"] if doubted else [])
+    reasons = plain_reasons(mail.message, decision, language_of(mail.message)) + (["in doubt"] if doubted else [])
     contributions = tuple(
         Contribution(
             type=one.verdict.type,

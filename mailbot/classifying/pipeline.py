@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from mailbot.classifying.analysis import Analysis, analyse, texts_of
+from mailbot.classifying.analysis import Analysis, analyse, language_of
 from mailbot.classifying.encoder import Encoder
 from mailbot.classifying.evidence import words_for
 from mailbot.classifying.fitted import Model
-from mailbot.classifying.language import foreign_language
 from mailbot.classifying.review import Evidence as Doubts
 from mailbot.classifying.review import doubtful_reasons, plain_reasons
 from mailbot.classifying.sentences import CONTRIBUTIONS_KEY
@@ -63,7 +62,7 @@ class Classifier:
         decision = decide(analysis, verdicts, chances, model.limits)
         _mark(decision.found)
         contributions = tuple(self._contribution(one) for one in decision.found)
-        language = foreign_language(texts_of(message)[0] or message.body.forwarded_text)
+        language = language_of(message)
         confidence = model.class_calibration.apply(decision.chance)
         if language is not None and not decision.machine:
             # Calibration holds for the language of the examples; in another it is a guess, and answered as one.

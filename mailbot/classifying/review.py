@@ -153,15 +153,15 @@ def plain_reasons(message: Message, decision: Decision, language: str | None) ->
         decision: what it was taken for.
         language: that of the sender's own text where it is not one that was taught.
     """
-    reasons = []
+    reasons, texts = [], texts_of(message)
     # What reads like a machine's notice in a language that was not taught may be anything, unless the headers say so.
     if language and not decision.machine:
         reasons.append(f"seems to be in {language}, which was not taught")
     if message.attachments and len(words_of(message.body.own_text)) < 8:
         reasons.append("hardly any text, but something is attached")
-    if any(len(text) > MAX_CHARACTERS for text in texts_of(message)):
+    if any(len(text) > MAX_CHARACTERS for text in texts):
         reasons.append(f"only the first {MAX_CHARACTERS:,} characters were read")
-    if not decision.machine and not any(words_of(text) for text in texts_of(message)):
+    if not decision.machine and not any(words_of(text) for text in texts):
         reasons.append("holds no words")
     if decision.mixed:
         reasons.append("sent by a machine, yet it may hold a person's own words")

@@ -47,7 +47,7 @@ def test_train_then_evaluate_then_train_with_more(folder: Path) -> None:
     config = ("--config", folder / "config.toml")
     (first,) = mailbot("train", "--json", *config).lines
     # New aims: nothing is in use yet that it could be worse than.
-    assert first["before"] is None and first["kept"]
+    assert first["before"] is None and first["kept"] and not first["worse"]
     assert first["after"]["aims"] > 0.5
     (measured,) = mailbot("evaluate", CLIMATE / "unseen.jsonl", "--json", *config).lines
     assert measured["mails"] == 30

@@ -86,11 +86,10 @@ def test_broken_examples_are_named_and_the_rest_is_read(tmp_path: Path) -> None:
         {key: value for key, value in MAIL.items() if key != "id"},
     )
     examples = load_examples([path], CAMPAIGN, read)
-    assert len(examples.sentences) == 1
-    assert len(examples.mails) >= 2
-    named = [problem.split(":")[0] for problem in examples.problems]
-    assert [f"{path}, line {number}" for number in (2, 3, 4, 5, 6, 8, 9, 10, 11)] == named[:9]
-    assert not any("line 13" in name for name in named)
+    assert (len(examples.sentences), len(examples.mails)) == (1, 3)
+    assert [problem.split(":")[0] for problem in examples.problems] == [
+        f"{path}, line {number}" for number in (2, 3, 4, 5, 6, 8, 9, 10, 11)
+    ]
 
 
 def test_a_folder_that_is_named_like_a_file_is_passed_over(tmp_path: Path) -> None:
