@@ -125,6 +125,8 @@ def make_policy(config: Config) -> Policy:
         new_thread_days=acknowledge.new_thread_days,
         per_domain_per_hour=acknowledge.per_domain_per_hour,
         per_hour=acknowledge.per_hour,
+        bounces_per_hour=acknowledge.bounces_per_hour,
+        authserv_ids={account.name: account.authserv_id for account in config.account if account.authserv_id},
         receipt_below=acknowledge.receipt_below,
     )
 

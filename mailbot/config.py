@@ -150,6 +150,7 @@ class Smtp(_Server):
 
     _default_ports: ClassVar[dict[str, int]] = {"tls": 465, "starttls": 587, "none": 25}
     security: Security = "starttls"
+    per_minute: Annotated[int, Field(ge=0, le=100_000)] = 0
 
 
 class Account(_Section):
@@ -161,6 +162,7 @@ class Account(_Section):
     aliases: tuple[Address, ...] = ()
     mailboxes: Annotated[tuple[str, ...], Field(min_length=1)] = ("INBOX",)
     poll_interval_s: Seconds = 60.0
+    authserv_id: str = ""
     imap: Imap
     smtp: Smtp
 
@@ -214,6 +216,7 @@ class Acknowledge(_Section):
     new_thread_days: Days = 1.0
     per_domain_per_hour: Count = 20
     per_hour: Count = 100
+    bounces_per_hour: Count = 3
     receipt_below: Share = 0.6
     envelope_from: Literal["tagged", "account", "null"] = "tagged"
     retry_days: Days = 3.0

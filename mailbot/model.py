@@ -55,6 +55,7 @@ class OutgoingState(StrEnum):
     QUEUED = "queued"
     SENDING = "sending"
     SENT = "sent"
+    BOUNCED = "bounced"
     DEFERRED = "deferred"
     FAILED = "failed"
     HELD = "held"
@@ -66,6 +67,7 @@ class OutgoingKind(StrEnum):
 
     ACKNOWLEDGEMENT = "acknowledgement"
     DIGEST = "digest"
+    ALERT = "alert"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -239,6 +241,29 @@ class Details:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FailedRecipient:
+    """A recipient that a delivery report names."""
+
+    #: in lower case, as the reporting server has it
+    addr_spec: str
+    #: the server has not given up yet
+    delayed: bool
+    #: there is no use in writing to it again soon; False for a delay, and for a full mailbox
+    permanent: bool
+    #: the server's words, on one line; "" when it gave none
+    words: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounce:
+    """What a delivery report says (RFC 3464), in whatever form it came."""
+
+    recipients: tuple[FailedRecipient, ...]
+    #: Message-ID of the mail that came back; "" when the report does not show it
+    message_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
     """A mail that has been read: headers decoded, body taken apart."""
 
@@ -273,11 +298,20 @@ class Message:
     #: what was wrong with the mail and how it was read all the same, in words
     defects: tuple[str, ...]
     details: Details
+    #: what it reports about mail of ours; None when it is no delivery report
+    bounce: Bounce | None = None
 
     def header(self, name: str) -> str | None:
         """The first value of header `name` (any case); None when absent."""
         wanted = name.lower()
         return next((value for key, value in self.headers if key == wanted), None)
+
+    @property
+    def answerable(self) -> tuple[str, ...]:
+        """Every address that an answer could go to: who changes one of them is still the same sender."""
+        addresses = (self.from_address, *self.reply_to)
+        found = [address.addr_spec for address in addresses if address is not None]
+        return tuple(dict.fromkeys([*found, *([self.return_path] if self.return_path else [])]))
 
     def header_all(self, name: str) -> tuple[str, ...]:
         """Every value of header `name` (any case), topmost first."""
@@ -294,6 +328,8 @@ class Screening:
     guard: int | None
     #: the fact that decided, with the header's value, for people
     reason: str
+    #: From is proved (dmarc=pass) by the account's own server
+    authenticated: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -360,6 +396,12 @@ class History:
     to_domain_in_hour: int = 0
     #: acknowledgements to anybody in the last hour
     to_all_in_hour: int = 0
+    #: acknowledgements to anybody that came back in the last hour
+    bounced_in_hour: int = 0
+    #: when one to this address last came back for good; None when none did
+    bounced_at: datetime | None = None
+    #: to whom the acknowledgements went that this mail refers to; lower case
+    answers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -92,7 +92,9 @@ class Handled:
     failed: StageFailed | None = None
 
 
-def understand(octets: bytes, policy: Policy, classifier: Classifies, *, in_junk: bool = False) -> Understood:
+def understand(
+    octets: bytes, policy: Policy, classifier: Classifies, *, in_junk: bool = False, account: str = ""
+) -> Understood:
     """Reads, screens and classifies one mail.
 
     Raises:
@@ -101,7 +103,7 @@ def understand(octets: bytes, policy: Policy, classifier: Classifies, *, in_junk
     with _stage("reading"):
         message = read(octets)
     with _stage("screening", message):
-        screening = screen(message, in_junk=in_junk, policy=policy)
+        screening = screen(message, in_junk=in_junk, policy=policy, account=account)
     with _stage("classifying", message):
         classification = classifier.classify(message)
     return Understood(message=message, screening=screening, classification=classification)
@@ -124,7 +126,7 @@ def handle(mails: Sequence[StoredMail], parts: Parts, store: Store, *, now: date
     found: list[Understood | StageFailed] = []
     for mail in mails:
         try:
-            found.append(understand(mail.octets, policy, classifier, in_junk=mail.in_junk))
+            found.append(understand(mail.octets, policy, classifier, in_junk=mail.in_junk, account=mail.account))
         except StageFailed as failed:
             found.append(failed)
     with store.write() as tx:
@@ -165,11 +167,11 @@ def file(mail: StoredMail, found: Understood, parts: Parts, tx: Transaction, *, 
     message, classification = found.message, found.classification
     with _stage("filing", message), tx.savepoint():
         known = tx.records.find(message.message_id, message.content_hash)
-        if known is not None or tx.outbox.is_digest(message.message_id):
+        if known is not None or tx.outbox.is_ours(message.message_id):
             tx.mails.filed(mail.mail_id, known)
             return known
-        history = tx.outbox.history(_answerable(message), now=now, look_back=parts.policy.look_back)
-        answer = decide(found, parts.policy, history, now=now)
+        history = tx.outbox.history(message, now=now, look_back=parts.policy.look_back)
+        answer = _of_bounce(message, decide(found, parts.policy, history, now=now), tx, now)
         acknowledgement = _for_old(mail, message.date, answer, parts.shown.config, now)
         number = tx.records.next_number()
         record_id = tx.records.file(
@@ -190,11 +192,12 @@ def file(mail: StoredMail, found: Understood, parts: Parts, tx: Transaction, *, 
         return record_id
 
 
-def _answerable(message: Message) -> tuple[str, ...]:
-    """Every address that an answer could go to: a sender who changes one of them is still the same sender."""
-    addresses = (message.from_address, *message.reply_to)
-    found = [address.addr_spec for address in addresses if address is not None]
-    return tuple(dict.fromkeys([*found, *([message.return_path] if message.return_path else [])]))
+def _of_bounce(message: Message, answer: Acknowledgement, tx: Transaction, now: datetime) -> Acknowledgement:
+    """Links a bounce to what came back; the record then says so."""
+    if message.bounce is None or answer.decision is not Decision.NEVER:
+        return answer
+    about = tx.outbox.bounced(message.bounce, message.recipients, now=now)
+    return replace(answer, reason=f"{answer.reason}; it reports on {about}") if about else answer
 
 
 @contextmanager

@@ -36,6 +36,7 @@ _HANDLE_COUNT = 25
 _HANDLE_OCTETS = 8_000_000
 #: mail sent over one connection
 _SEND_COUNT = 100
+_MINUTE = timedelta(minutes=1)
 #: how often the outbox is looked into when nothing new was put there
 _SEND_INTERVAL_S = 5
 #: how often to see whether a digest is due that was not made at its time
@@ -116,6 +117,7 @@ class Worker:
             self._since = self._start_of_work(tx.journal.created_at())
             # Whoever starts it again has often just mended what kept the mail back.
             tx.outbox.hurry(now())
+            tx.outbox.take_up(now(), alone=True)
             # An account that is no longer configured has no trouble any more.
             tx.journal.keep_notices(
                 {"store", "digest"}
@@ -144,8 +146,8 @@ class Worker:
     def send(self) -> None:
         """Sends what is due, account by account."""
         with self._sending:
-            # Nobody else sends from this store: what is in `sending` now was left there by a worker that died, or
-            # by an outcome that could not be written down. Its Message-ID stays the same.
+            # What is in `sending` beyond its lease was left there by an outcome that could not be written down. Its
+            # Message-ID stays the same.
             if not self._guarded("store", self._take_up):
                 return
             for account in self._config.account:
@@ -224,7 +226,7 @@ class Worker:
 
     def _take_up(self) -> None:
         with self._store.write() as tx:
-            taken = tx.outbox.take_up()
+            taken = tx.outbox.take_up(self._now())
         if taken:
             _log.info("taking up what was being sent", count=taken)
 
@@ -281,7 +283,10 @@ class Worker:
     def _send(self, account: Account) -> None:
         while not self._stopping.is_set():
             with self._store.read() as tx:
-                due = tx.outbox.due(self._now(), _SEND_COUNT, account=account.name)
+                now, count = self._now(), _SEND_COUNT
+                if per_minute := account.smtp.per_minute:
+                    count = min(count, per_minute - tx.outbox.sent_since(now - _MINUTE, account=account.name))
+                due = tx.outbox.due(now, count, account=account.name) if count > 0 else ()
             if not due:
                 return
             deliver(
@@ -352,9 +357,9 @@ class _StoreReport:
         self._store = worker._store
         self._now = worker._now
 
-    def sending(self, mail: QueuedOutgoing) -> None:
+    def sending(self, mail: QueuedOutgoing) -> bool:
         with self._store.write() as tx:
-            tx.outbox.sending(mail.outgoing_id)
+            return tx.outbox.sending(mail.outgoing_id, now=self._now())
 
     def sent(self, mail: QueuedOutgoing) -> None:
         with self._store.write() as tx:

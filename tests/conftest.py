@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import NoReturn, TypeVar
 
 import pytest
+from hypothesis import settings
 
 from mailbot.demo.servers import EmbeddedImap, SmtpSink
 from tests.servers import (
@@ -26,6 +27,10 @@ from tests.servers import (
 )
 
 Server = TypeVar("Server")
+
+# How long an example takes says more about the machine than about the code.
+settings.register_profile("mailbot", deadline=None)
+settings.load_profile("mailbot")
 
 
 def without(missing: ServerMissing) -> NoReturn:

@@ -6,13 +6,16 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, bindparam, func, insert, select, update
 
+from mailbot.addresses import organisational_domain, plain_address
 from mailbot.filing.schema import inserted_id, outgoing, record
 from mailbot.model import (
+    Bounce,
     Campaign,
     FailedReply,
     History,
+    Message,
     Outgoing,
     OutgoingKind,
     OutgoingState,
@@ -21,8 +24,18 @@ from mailbot.model import (
     Template,
 )
 
-#: states in which a mail of ours has reached its recipient, or is about to
-_ON_ITS_WAY = (OutgoingState.QUEUED, OutgoingState.SENDING, OutgoingState.SENT, OutgoingState.DEFERRED)
+#: states in which a mail of ours has left, or is about to
+_ON_ITS_WAY = (
+    OutgoingState.QUEUED,
+    OutgoingState.SENDING,
+    OutgoingState.SENT,
+    OutgoingState.DEFERRED,
+    OutgoingState.BOUNCED,
+)
+#: a worker that has said nothing for so long is taken for dead, and what it was sending is sent by another
+LEASE = timedelta(minutes=10)
+#: how far back a bounce that names only the recipient may reach
+_BOUNCES_WITHIN = timedelta(days=7)
 
 # What every mail needs is built once: SQLAlchemy takes five times as long to build a statement as to run it.
 _SINCE = (outgoing.c.state.in_(_ON_ITS_WAY), outgoing.c.created_at > bindparam("since"))
@@ -37,12 +50,26 @@ _TO_ADDRESSES = (
 _COUNTS = select(
     func.count().filter(outgoing.c.to_domain.in_(bindparam("domains", expanding=True))).label("to_domain"),
     func.count().label("to_all"),
+    func.count().filter(outgoing.c.state == OutgoingState.BOUNCED).label("bounced"),
 ).where(*_SINCE, outgoing.c.kind == OutgoingKind.ACKNOWLEDGEMENT)
+_BOUNCED_AT = select(func.max(outgoing.c.bounced_at)).where(
+    outgoing.c.to_key.in_(bindparam("addresses", expanding=True)), outgoing.c.bounced_at.is_not(None)
+)
+_ANSWERED = select(outgoing.c.to).where(
+    outgoing.c.message_id.in_(bindparam("message_ids", expanding=True)),
+    outgoing.c.kind == OutgoingKind.ACKNOWLEDGEMENT,
+)
 _FOR_PURPOSE = select(outgoing.c.id).where(outgoing.c.purpose == bindparam("purpose"))
-_DIGEST = select(outgoing.c.id).where(
-    outgoing.c.message_id == bindparam("message_id"), outgoing.c.kind == OutgoingKind.DIGEST
+_OURS = select(outgoing.c.id).where(
+    outgoing.c.message_id == bindparam("message_id"), outgoing.c.kind != OutgoingKind.ACKNOWLEDGEMENT
 )
 _INSERT = insert(outgoing)
+#: the last so many references are looked up: a thread of thousands is none of ours
+_REFERRED = 50
+
+
+#: id, to, state and kind of a mail of ours, and the number of its record
+_Ours = Row[Any, Any, Any, Any, Any]
 
 
 class OutboxRows:
@@ -73,8 +100,8 @@ class OutboxRows:
                 "account": mail.account,
                 "envelope_from": mail.envelope_from,
                 "to": mail.to,
-                "to_key": mail.to.lower(),
-                "to_domain": mail.to.rpartition("@")[2].lower(),
+                "to_key": plain_address(mail.to),
+                "to_domain": organisational_domain(mail.to),
                 "octets": mail.octets,
                 "template": mail.template,
                 "reason": mail.reason,
@@ -82,7 +109,20 @@ class OutboxRows:
                 "created_at": now,
                 "next_attempt_at": now,
                 "ended_at": now if mail.state == OutgoingState.FAILED else None,
+                "bounced_at": None,
             },
+        )
+
+    def sent_since(self, moment: datetime, *, account: str) -> int:
+        """How many mails the account's server took, or was offered, since then."""
+        offered = (OutgoingState.SENDING, OutgoingState.SENT, OutgoingState.BOUNCED)
+        return (
+            self._connection.scalar(
+                select(func.count()).where(
+                    outgoing.c.account == account, outgoing.c.state.in_(offered), outgoing.c.ended_at > moment
+                )
+            )
+            or 0
         )
 
     def due(self, now: datetime, limit: int, *, account: str) -> tuple[QueuedOutgoing, ...]:
@@ -99,11 +139,17 @@ class OutboxRows:
         )
         return tuple(_queued(row) for row in rows)
 
-    def take_up(self) -> int:
-        """Queues again what a worker that died was sending; its Message-ID stays. Returns how many."""
-        return self._connection.execute(
-            update(outgoing).where(outgoing.c.state == OutgoingState.SENDING).values(state=OutgoingState.QUEUED)
-        ).rowcount
+    def take_up(self, now: datetime, *, alone: bool = False) -> int:
+        """Queues again what a worker that died was sending; its Message-ID stays. Returns how many.
+
+        Args:
+            now: the time at which leases are compared.
+            alone: no other worker can be at work: then no lease is waited for.
+        """
+        dead = update(outgoing).where(outgoing.c.state == OutgoingState.SENDING)
+        if not alone:
+            dead = dead.where(outgoing.c.next_attempt_at <= now)
+        return self._connection.execute(dead.values(state=OutgoingState.QUEUED, next_attempt_at=now)).rowcount
 
     def hurry(self, now: datetime) -> None:
         """Lets what was put off be tried now."""
@@ -111,9 +157,15 @@ class OutboxRows:
             update(outgoing).where(outgoing.c.state == OutgoingState.DEFERRED).values(next_attempt_at=now)
         )
 
-    def sending(self, outgoing_id: int) -> None:
-        """It is being handed to the server now."""
-        self._set(outgoing_id, state=OutgoingState.SENDING, attempts=outgoing.c.attempts + 1)
+    def sending(self, outgoing_id: int, *, now: datetime) -> bool:
+        """Takes the lease on a mail that is handed to the server now; false when it is no longer waiting."""
+        waiting = outgoing.c.state.in_((OutgoingState.QUEUED, OutgoingState.DEFERRED))
+        taken = self._connection.execute(
+            update(outgoing)
+            .where(outgoing.c.id == outgoing_id, waiting)
+            .values(state=OutgoingState.SENDING, attempts=outgoing.c.attempts + 1, next_attempt_at=now + LEASE)
+        )
+        return taken.rowcount == 1
 
     def sent(self, outgoing_id: int, *, now: datetime) -> None:
         """The server took it (250)."""
@@ -137,18 +189,20 @@ class OutboxRows:
         settled = held.values(state=state, reason="", created_at=now, next_attempt_at=now)
         return self._connection.execute(settled).rowcount == 1
 
-    def history(self, addresses: Sequence[str], *, now: datetime, look_back: timedelta) -> History:
+    def history(self, message: Message, *, now: datetime, look_back: timedelta) -> History:
         """What was answered before, as far as the caps ask.
 
         Args:
-            addresses: every addr-spec that an answer to this mail could go to.
+            message: the mail that may be answered.
             now: the time to look back from.
             look_back: how far the caps for one address reach.
         """
-        wanted = [address.lower() for address in addresses]
-        domains = [address.rpartition("@")[2] for address in wanted]
-        past = self._connection.execute(_TO_ADDRESSES, {"addresses": wanted, "since": now - look_back})
+        addresses = [plain_address(address) for address in message.answerable]
+        domains = [organisational_domain(address) for address in addresses]
+        past = self._connection.execute(_TO_ADDRESSES, {"addresses": addresses, "since": now - look_back})
         counts = self._connection.execute(_COUNTS, {"domains": domains, "since": now - timedelta(hours=1)}).one()
+        refers = [each for each in (message.in_reply_to, *message.references[-_REFERRED:]) if each]
+        answered = self._connection.scalars(_ANSWERED, {"message_ids": refers}).all() if refers else ()
         return History(
             to_address=tuple(
                 PastReply(at=row.created_at, template=Template(row.template), thread=frozenset(row.thread))
@@ -156,7 +210,53 @@ class OutboxRows:
             ),
             to_domain_in_hour=counts.to_domain,
             to_all_in_hour=counts.to_all,
+            bounced_in_hour=counts.bounced,
+            bounced_at=self._connection.scalar(_BOUNCED_AT, {"addresses": addresses}),
+            answers=tuple(dict.fromkeys(address.lower() for address in answered)),
         )
+
+    def bounced(self, bounce: Bounce, recipients: Sequence[str], *, now: datetime) -> str | None:
+        """Notes that a mail of ours came back, or is late.
+
+        Args:
+            bounce: what the report says.
+            recipients: whom the report was sent to; the tag in our envelope address names the mail.
+            now: when it came.
+
+        Returns:
+            What the report was about, for people, or None when it is about no mail of ours. A mail is found by its
+            tagged envelope address, else by its Message-ID, else as the last one to a recipient that the report names.
+        """
+        found = self._came_back(bounce, recipients, now)
+        if found is None:
+            return None
+        about = self._campaign.reference(found.number) if found.number else found.kind
+        named = {one.addr_spec: one for one in bounce.recipients}
+        failed = named.get(found.to.lower()) or next(iter(bounce.recipients), None)
+        words = (failed.words if failed else "") or "it came back without a reason"
+        if failed is not None and failed.delayed:
+            # Told and nothing else: the server tries on, and will say how that ended.
+            self._set(found.id, reason=words)
+        elif found.state not in (OutgoingState.HELD, OutgoingState.CANCELLED):
+            for_good = {"bounced_at": now} if failed is None or failed.permanent else {}
+            self._set(found.id, state=OutgoingState.BOUNCED, reason=words, ended_at=now, **for_good)
+        return f"the answer to {about}" if found.number else f"the {about}"
+
+    def _came_back(self, bounce: Bounce, recipients: Sequence[str], now: datetime) -> _Ours | None:
+        ours = select(outgoing.c.id, outgoing.c.to, outgoing.c.state, outgoing.c.kind, record.c.number).outerjoin(
+            record, record.c.id == outgoing.c.record_id
+        )
+
+        def latest(*conditions: ColumnElement[bool]) -> _Ours | None:
+            return self._connection.execute(ours.where(*conditions).order_by(outgoing.c.id.desc()).limit(1)).first()
+
+        tagged = [address for address in recipients if "+b." in address]
+        if tagged and (found := latest(func.lower(outgoing.c.envelope_from).in_(tagged))):
+            return found
+        if bounce.message_id and (found := latest(outgoing.c.message_id == bounce.message_id)):
+            return found
+        keys = [plain_address(one.addr_spec) for one in bounce.recipients]
+        return latest(outgoing.c.to_key.in_(keys), outgoing.c.created_at > now - _BOUNCES_WITHIN) if keys else None
 
     def failures(self, since: datetime, until: datetime) -> tuple[FailedReply, ...]:
         """What was refused or given up in the period, oldest first."""
@@ -164,7 +264,7 @@ class OutboxRows:
             select(outgoing.c.to, outgoing.c.reason, record.c.number)
             .outerjoin(record, record.c.id == outgoing.c.record_id)
             .where(
-                outgoing.c.state == OutgoingState.FAILED,
+                outgoing.c.state.in_((OutgoingState.FAILED, OutgoingState.BOUNCED)),
                 outgoing.c.ended_at >= since,
                 outgoing.c.ended_at < until,
             )
@@ -179,9 +279,9 @@ class OutboxRows:
             for row in rows
         )
 
-    def is_digest(self, message_id: str) -> bool:
-        """Whether this is a digest of ours, come back into a mailbox that is polled."""
-        return self._connection.scalar(_DIGEST, {"message_id": message_id}) is not None
+    def is_ours(self, message_id: str) -> bool:
+        """Whether this is a digest or an alert of ours, come back into a mailbox that is polled."""
+        return self._connection.scalar(_OURS, {"message_id": message_id}) is not None
 
     def latest_digest(self) -> Outgoing | None:
         """The last digest that was made."""

@@ -209,9 +209,14 @@ outgoing = Table(
     _column("created_at", UtcDateTime),
     _column("next_attempt_at", UtcDateTime),
     _column("ended_at", UtcDateTime, nullable=True),
+    # when it came back for good, so that the address is left alone for a while
+    _column("bounced_at", UtcDateTime, nullable=True),
     UniqueConstraint("purpose"),
     Index(None, "state", "next_attempt_at"),
     Index(None, "to_key", "created_at"),
+    # how a bounce finds what came back, and an answer what it answers
+    Index(None, "envelope_from"),
+    Index(None, "message_id"),
     # the caps are counted for every mail: the index holds all that counting needs
     Index("ix_outgoing_caps", "kind", "state", "created_at", "to_domain"),
     Index(None, "record_id"),

@@ -3,14 +3,14 @@
 Owns MIME, charsets, the sender's own words and the details in them. Must not know aims, contributions,
 replies or the store. The way of one mail::
 
-    runs, bounds -> parse -> headers, parts (charset, flowed, html) -> body (quotes, signature) -> details
+    runs, bounds -> parse -> headers, parts (charset, flowed, html) -> body (quotes, signature) -> details, bounces
 """
 
 from __future__ import annotations
 
 from mailbot.errors import UnreadableMail
 from mailbot.model import Message
-from mailbot.reading import body, details, headers, parse, parts
+from mailbot.reading import body, bounces, details, headers, parse, parts
 from mailbot.reading.bounds import Limits
 
 __all__ = ["Limits", "read"]
@@ -84,4 +84,11 @@ def _read(octets: bytes, region: str, limits: Limits) -> Message:
         attachments=tuple(content.attachments),
         defects=tuple(defects),
         details=details.find(taken_apart, sender=sender, region=region, sent_on=moment.date() if moment else None),
+        bounce=bounces.bounce_of(
+            octets,
+            sender=sender.addr_spec if sender else "",
+            subject=subject,
+            return_path=headers.return_path(root),
+            report_type=content.report_type,
+        ),
     )

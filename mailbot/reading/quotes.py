@@ -33,7 +33,8 @@ _ORIGINAL_MARK = re.compile(
     r"\s*[-_=*]{2,}\s*(?:original (?:message|appointment)|urspr(?:ü|ue)ngliche (?:nachricht|e-?mail)"
     r"|original-?nachricht"
     r"|message d'origine|message original|mensaje original|oryginalna wiadomość|wiadomość oryginalna"
-    r"|messaggio originale|oorspronkelijk bericht|ursprungligt meddelande|mensagem original)\s*[-_=*]{2,}\s*",
+    r"|messaggio originale|oorspronkelijk bericht|ursprungligt meddelande|mensagem original|mesaj(?:ul)? original"
+    r"|الرسالة الأصلية|رسالة أصلية|اصل پیغام|اصلی پیغام|ਮੂਲ ਸੁਨੇਹਾ|ਅਸਲ ਸੁਨੇਹਾ|মূল বার্তা|মূল ইমেল)\s*[-_=*]{2,}\s*",
     re.IGNORECASE,
 )
 _RULE = re.compile(r"\s*(?:_{10,}|-{10,}|={10,})\s*")
@@ -85,7 +86,7 @@ def mark(lines: list[str], kinds: list[Kind], *, is_forward: bool) -> None:
         is_forward: the subject says that the mail forwards another.
     """
     own_above = False
-    colons = {index for index, line in enumerate(lines) if line.endswith(_COLONS)}
+    colons = {index for index, line in enumerate(lines) if line.rstrip().endswith(_COLONS)}
     position = 0
     while position < len(lines):
         line = lines[position]
@@ -158,7 +159,7 @@ def _is_header_block(lines: list[str], position: int) -> bool:
 
 def _attribution(lines: list[str], position: int) -> int:
     """How many lines from here are one attribution; 0 when none begins here."""
-    first = _QUOTE_SIGNS.sub("", lines[position][:4])
+    first = _QUOTE_SIGNS.sub("", lines[position][:40])
     if not first or _QUOTED_LINE.match(lines[position]):
         return 0
     opens = bool(_OPENER.match(lines[position]))

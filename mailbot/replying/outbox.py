@@ -22,8 +22,8 @@ AFTER_REFUSAL = timedelta(hours=1)
 class Report(Protocol):
     """Who keeps the outcome; each call is committed before the next step."""
 
-    def sending(self, mail: QueuedOutgoing) -> None:
-        """It is being handed to the server now."""
+    def sending(self, mail: QueuedOutgoing) -> bool:
+        """It is being handed to the server now; false when another worker has taken it, or it is no longer wanted."""
 
     def sent(self, mail: QueuedOutgoing) -> None:
         """The server took it."""
@@ -79,7 +79,8 @@ def deliver(
 
 
 def _send(mail: QueuedOutgoing, session: SmtpSession, report: Report, retry: timedelta, now: datetime) -> None:
-    report.sending(mail)
+    if not report.sending(mail):
+        return
     try:
         session.send(mail.outgoing)
     except DeliveryRejected as problem:

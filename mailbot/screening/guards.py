@@ -7,10 +7,11 @@ The table in docs/acknowledging.md is this one, in words; a test holds them toge
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from mailbot.addresses import plain_address
 from mailbot.model import (
     Acknowledgement,
     Classification,
@@ -21,8 +22,12 @@ from mailbot.model import (
     Screening,
     Template,
 )
-from mailbot.screening import signs, wording
+from mailbot.screening import notices, signs, wording
+from mailbot.screening.authentication import Authentication, authentication
 from mailbot.screening.recipient import Recipient, choose_recipient
+
+#: calibrated probability from which an enquiry is a person's, whatever it looks like
+_SURELY = 0.6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,19 +47,24 @@ class Policy:
     same_answer_days: float = 7.0
     #: or in this many, for a contribution in a thread that was not answered before
     new_thread_days: float = 1.0
+    #: to one organisational domain
     per_domain_per_hour: int = 20
     per_hour: int = 100
+    #: when so many came back within the hour, no more go out
+    bounces_per_hour: int = 3
     #: a class less sure than this is answered with the neutral receipt, 0 to 1
     receipt_below: float = 0.6
     #: ISO 639-1 codes of the languages in which out-of-office answers are known by their wording
     languages: frozenset[str] = wording.LANGUAGES
-    #: whose Authentication-Results are believed (RFC 8601 section 2.5); None believes nobody's
-    authserv_id: str | None = None
+    #: by account: whose Authentication-Results are believed (RFC 8601 section 2.5); of other accounts nobody's
+    authserv_ids: Mapping[str, str] = field(default_factory=dict)
+    #: an address that bounced for good is written to again after so many days
+    bounced_days: float = 60.0
 
     @property
     def inboxes(self) -> frozenset[str]:
         """The addresses at which mail reaches us, a ``+tag`` taken away."""
-        return frozenset(map(signs.plain_address, self.own_addresses | self.polled_accounts))
+        return frozenset(map(plain_address, self.own_addresses | self.polled_accounts))
 
     @property
     def look_back(self) -> timedelta:
@@ -65,7 +75,7 @@ class Policy:
     def ours(self) -> frozenset[str]:
         """The addresses that are never answered, a ``+tag`` taken away."""
         people = {address for address in (self.coordinator, self.digest_sender) if address}
-        return self.inboxes | frozenset(map(signs.plain_address, people))
+        return self.inboxes | frozenset(map(plain_address, people))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +85,7 @@ class Arrival:
     message: Message
     #: it lies in the mailbox with the \\Junk attribute
     in_junk: bool
+    authentication: Authentication
     policy: Policy
 
 
@@ -87,6 +98,11 @@ class Draft:
     history: History
     policy: Policy
     now: datetime
+
+    @property
+    def senders(self) -> frozenset[str]:
+        """Every address that an answer could go to, in lower case."""
+        return frozenset(address.lower() for address in self.message.answerable)
 
     @property
     def template(self) -> Template:
@@ -122,12 +138,16 @@ class ArrivalGuard(Guard):
     test: Callable[[Arrival], str | None]
     #: the decision when the mail turns out to hold a contribution anyway
     with_contribution: Decision | None = None
+    #: and when it is surely a person's enquiry
+    with_enquiry: Decision | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DraftGuard(Guard):
     """A row that needs what later stages know."""
 
+    #: the decision when the classifier is not sure of the class
+    in_doubt: Decision | None = None
     #: the reason, or None when it does not fire
     test: Callable[[Draft], str | None]
 
@@ -144,7 +164,9 @@ def capped(draft: Draft) -> str | None:
     Source:
         RFC 5230 section 4.2
     """
-    policy, past = draft.policy, draft.history.to_address
+    policy, history, past = draft.policy, draft.history, draft.history.to_address
+    if history.bounced_in_hour >= policy.bounces_per_hour:
+        return f"{history.bounced_in_hour} answers came back within the hour"
     ages = [draft.now - reply.at for reply in past if reply.template is draft.template]
     youngest = min(ages, default=timedelta.max)
     if youngest < timedelta(days=policy.same_answer_days):
@@ -154,11 +176,21 @@ def capped(draft: Draft) -> str | None:
             days = policy.new_thread_days if fresh else policy.same_answer_days
             on = (draft.now - youngest).date()
             return f"the {draft.template.value} answer went to this address on {on}, inside the pause of {days:g} d"
-    if draft.history.to_domain_in_hour >= policy.per_domain_per_hour:
-        return f"{draft.history.to_domain_in_hour} answers went to this domain within the hour"
-    if draft.history.to_all_in_hour >= policy.per_hour:
-        return f"{draft.history.to_all_in_hour} answers went out within the hour"
+    if others := set(history.answers) - draft.senders:
+        return f"it answers our acknowledgement, which went to {signs.shown(min(others))}"
+    if history.to_domain_in_hour >= policy.per_domain_per_hour:
+        return f"{history.to_domain_in_hour} answers went to this domain within the hour"
+    if history.to_all_in_hour >= policy.per_hour:
+        return f"{history.to_all_in_hour} answers went out within the hour"
     return None
+
+
+def bounced(draft: Draft) -> str | None:
+    """Guard 14: what was sent to this address lately came back for good."""
+    past = draft.history.bounced_at
+    if past is None or draft.now - past >= timedelta(days=draft.policy.bounced_days):
+        return None
+    return f"an answer to this address came back on {past.date()}"
 
 
 def doubt(draft: Draft) -> str | None:
@@ -226,19 +258,25 @@ GUARDS: tuple[ArrivalGuard | DraftGuard, ...] = (
         number=7,
         title="Precedence bulk, junk, list or auto_reply; X-Auto-Response-Suppress with All, OOF or AutoReply; "
         "X-Autoreply, X-Autorespond, X-Loop and kin",
-        result="never",
+        result="never; hold when it holds a contribution anyway",
         source="custom of mail programs",
         decision=Decision.NEVER,
+        with_contribution=Decision.HOLD,
         test=lambda arrival: signs.machine_header(arrival.message),
     ),
     ArrivalGuard(
         number=8,
-        title="a calendar's invitation or answer; out-of-office wording in subject and first lines",
-        result="never",
+        title="a calendar's invitation or answer; the wording of an absence notice, a receipt, a challenge, a bounce, "
+        "a newsletter or an alarm",
+        result="never; hold when a person wrote it anyway",
         source="RFC 5546 §1.4",
         decision=Decision.NEVER,
+        with_contribution=Decision.HOLD,
+        with_enquiry=Decision.HOLD,
         test=lambda arrival: (
-            signs.calendar(arrival.message) or wording.out_of_office(arrival.message, arrival.policy.languages)
+            signs.calendar(arrival.message)
+            or wording.out_of_office(arrival.message, arrival.policy.languages)
+            or notices.program_notice(arrival.message)
         ),
     ),
     ArrivalGuard(
@@ -249,7 +287,14 @@ GUARDS: tuple[ArrivalGuard | DraftGuard, ...] = (
         decision=Decision.NEVER,
         test=lambda arrival: signs.junk(arrival.message, in_junk=arrival.in_junk),
     ),
-    # 10, Authentication-Results of policy.authserv_id (RFC 8601), stands here once it is built: hold.
+    ArrivalGuard(
+        number=10,
+        title="Authentication-Results of the account's own server: dmarc=fail, or spf and dkim both fail",
+        result="hold",
+        source="RFC 8601",
+        decision=Decision.HOLD,
+        test=lambda arrival: arrival.authentication.failed,
+    ),
     ArrivalGuard(
         number=11,
         title="no address of ours in To, Cc, Bcc, Resent-To, Resent-Cc or Delivered-To",
@@ -261,21 +306,29 @@ GUARDS: tuple[ArrivalGuard | DraftGuard, ...] = (
     DraftGuard(
         number=12,
         title="its class is not answered (`unrelated`, `automatic`)",
-        result="never",
+        result="never; hold when the class is in doubt",
         source="configuration",
         decision=Decision.NEVER,
+        in_doubt=Decision.HOLD,
         test=not_answered,
     ),
     DraftGuard(
         number=13,
-        title="a cap is reached: the same kind of answer to the same address, answers to one domain in an hour, "
-        "answers in all in an hour",
+        title="a cap is reached: the same kind of answer to the same address, an answer to our answer from another "
+        "address, answers to one domain in an hour, answers in all in an hour, answers that came back in an hour",
         result="hold",
         source="RFC 5230 §4.2",
         decision=Decision.HOLD,
         test=capped,
     ),
-    # 14, an address that bounced permanently within 60 days, stands here once it is built: hold.
+    DraftGuard(
+        number=14,
+        title="the address bounced for good within 60 days",
+        result="hold",
+        source="RFC 3464",
+        decision=Decision.HOLD,
+        test=bounced,
+    ),
     DraftGuard(
         number=15,
         title="the classifier doubts whether a person wrote a contribution or an enquiry",
@@ -287,13 +340,14 @@ GUARDS: tuple[ArrivalGuard | DraftGuard, ...] = (
 )
 
 
-def screen(message: Message, *, in_junk: bool, policy: Policy) -> Screening:
+def screen(message: Message, *, in_junk: bool, policy: Policy, account: str = "") -> Screening:
     """What the mail alone says about answering it.
 
     Args:
         message: read.
         in_junk: it lies in the mailbox with the \\Junk attribute.
         policy: the operator's.
+        account: in which account it lies; "" for mail from files.
 
     Returns:
         The first guard that fires, in the table's order; send when none does.
@@ -301,11 +355,17 @@ def screen(message: Message, *, in_junk: bool, policy: Policy) -> Screening:
     Source:
         docs/acknowledging.md
     """
-    arrival = Arrival(message=message, in_junk=in_junk, policy=policy)
+    known = authentication(message, policy.authserv_ids.get(account))
+    arrival = Arrival(message=message, in_junk=in_junk, authentication=known, policy=policy)
     for guard in GUARDS:
         if isinstance(guard, ArrivalGuard) and (reason := guard.test(arrival)):
-            return Screening(decision=guard.decision, guard=guard.number, reason=reason)
-    return Screening(decision=Decision.SEND, guard=None, reason="nothing in the mail speaks against an answer")
+            return Screening(decision=guard.decision, guard=guard.number, reason=reason, authenticated=known.passed)
+    return Screening(
+        decision=Decision.SEND,
+        guard=None,
+        reason="nothing in the mail speaks against an answer",
+        authenticated=known.passed,
+    )
 
 
 def acknowledge(
@@ -316,7 +376,6 @@ def acknowledge(
     policy: Policy,
     *,
     now: datetime,
-    authenticated: bool = False,
 ) -> Acknowledgement:
     """Whether, to whom and with what the mail is answered.
 
@@ -328,7 +387,6 @@ def acknowledge(
             domain, and in all.
         policy: the operator's, the same as for `screen`.
         now: aware.
-        authenticated: From is proved (dmarc=pass) by the server that policy trusts.
 
     Returns:
         The decision. `to` is None when never, and when held because nobody can be answered safely.
@@ -342,7 +400,7 @@ def acknowledge(
         return Acknowledgement(
             decision=Decision.NEVER, guard=verdict.guard, reason=verdict.reason, to=None, template=None
         )
-    recipient = choose_recipient(message, ours=policy.ours, authenticated=authenticated)
+    recipient = choose_recipient(message, ours=policy.ours, authenticated=screening.authenticated)
     return Acknowledgement(
         decision=Decision.HOLD if recipient.addr_spec is None else verdict.decision,
         guard=verdict.guard,
@@ -354,16 +412,30 @@ def acknowledge(
 
 def _settled(screening: Screening, draft: Draft) -> Screening:
     """The verdict of the whole table: the screening's, or that of the rows that need the classification."""
+    if screening.decision is Decision.HOLD and (reason := not_answered(draft)):
+        # What is not answered in any case is not worth the coordinator's word: most forgeries are spam.
+        return Screening(decision=Decision.NEVER, guard=12, reason=f"{reason}; and {screening.reason}")
     if screening.guard is None:
         for guard in GUARDS:
             if isinstance(guard, DraftGuard) and (reason := guard.test(draft)):
+                if guard.in_doubt and (unsure := doubt(draft)):
+                    return Screening(decision=guard.in_doubt, guard=guard.number, reason=f"{reason}, but {unsure}")
                 return Screening(decision=guard.decision, guard=guard.number, reason=reason)
         return screening
     fired = next((guard for guard in GUARDS if guard.number == screening.guard), None)
-    if isinstance(fired, ArrivalGuard) and fired.with_contribution and draft.classification.contributions:
-        reason = f"{screening.reason}; it holds a contribution all the same"
-        return Screening(decision=fired.with_contribution, guard=fired.number, reason=reason)
+    if isinstance(fired, ArrivalGuard) and (anyway := _anyway(fired, draft.classification)):
+        decision, what = anyway
+        return Screening(decision=decision, guard=fired.number, reason=f"{screening.reason}; {what}")
     return screening
+
+
+def _anyway(fired: ArrivalGuard, found: Classification) -> tuple[Decision, str] | None:
+    """What follows from a guard when the mail holds a person's words all the same; None when nothing else does."""
+    if fired.with_contribution and found.contributions:
+        return fired.with_contribution, "it holds a contribution all the same"
+    if fired.with_enquiry and found.message_class is MessageClass.ENQUIRY and found.confidence >= _SURELY:
+        return fired.with_enquiry, "it is a person's enquiry all the same"
+    return None
 
 
 def _reason(verdict: Screening, recipient: Recipient) -> str:

@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
 
-from publicsuffixlist import PublicSuffixList
-
+from mailbot.addresses import plain_address, same_organisation
 from mailbot.model import Message
-from mailbot.screening.signs import plain_address, robot_address, shown, usable_address
+from mailbot.screening.signs import robot_address, shown, usable_address
 
 #: local parts that a relay makes for bounces only: SRS (forwarders), BATV, and VERP, which writes the
 #: recipient into the sender as name=domain
@@ -85,34 +82,6 @@ def choose_recipient(message: Message, *, ours: Collection[str], authenticated: 
     else:
         why = "From, which Return-Path vouches for"
     return _unless_unfit(sender, ours, why)
-
-
-def same_organisation(one: str, other: str) -> bool:
-    """Two addr-specs belong to the same organisational domain.
-
-    Source:
-        RFC 7489 section 3.2, with the public suffix list, its private section included
-    """
-    first, second = organisational_domain(one), organisational_domain(other)
-    return first != "" and first == second
-
-
-def organisational_domain(addr_spec: str) -> str:
-    """The registered domain above an addr-spec, such as ``x.co.uk`` for ``a@mail.x.co.uk``; "" for none."""
-    _, at, domain = addr_spec.rpartition("@")
-    domain = domain.strip().rstrip(".").lower()
-    # Bounded as in RFC 5321 section 4.5.3.1.2: Python's idna codec takes quadratic time.
-    if not at or not 0 < len(domain) <= 255:
-        return ""
-    with suppress(UnicodeError):  # no name of the DNS is compared as it is written
-        domain = domain.encode("idna").decode("ascii")
-    return _suffixes().privatesuffix(domain) or domain
-
-
-@cache
-def _suffixes() -> PublicSuffixList:
-    """The bundled list, read when the first mail is to be answered: it takes a moment."""
-    return PublicSuffixList()
 
 
 def _unless_unfit(addr_spec: str, ours: Collection[str], why: str, *, relayed: bool = False) -> Recipient:

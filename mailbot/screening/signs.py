@@ -12,6 +12,7 @@ import unicodedata
 from collections.abc import Iterable
 from itertools import takewhile
 
+from mailbot.addresses import plain_address
 from mailbot.model import Message
 
 #: longest stretch of a header that is looked at, and that is shown to people
@@ -127,16 +128,6 @@ def keyword(value: str) -> str:
     return " ".join("".join(kept).split()).strip('" ').casefold()
 
 
-def plain_address(addr_spec: str) -> str:
-    """The address without its case and its ``+tag``: what two spellings of one mailbox share.
-
-    Source:
-        RFC 5233 section 1 (subaddresses)
-    """
-    local, at, domain = addr_spec.strip().lower().rpartition("@")
-    return f"{local.partition('+')[0] or local}{at}{domain.rstrip('.')}"
-
-
 _LOCAL = re.compile(r'(?:"[^"\\\x00-\x1f\x7f]+"|[^\s@<>()\[\],;:\\"\x00-\x1f\x7f]+)')
 _DOMAIN = re.compile(r"[^\W_](?:[\w-]*[^\W_])?(?:\.[^\W_](?:[\w-]*[^\W_])?)*\.?")
 
@@ -211,6 +202,8 @@ def report(message: Message) -> str | None:
     # Parts come in order, outer before inner: what follows message/rfc822 may belong to an enclosed mail.
     own = takewhile(lambda kind: kind != "message/rfc822", message.content_types)
     found = next((kind for kind in own if kind in _REPORT_PARTS), None)
+    if found is None and message.bounce is not None and message.bounce.recipients:
+        return f"it reports that a mail did not reach {shown(message.bounce.recipients[0].addr_spec)}"
     if found is None and message.report_type and "multipart/report" not in message.content_types:
         found = "multipart/report"
     if found is None:
@@ -282,13 +275,13 @@ def machine_header(message: Message) -> str | None:
 
 
 def calendar(message: Message) -> str | None:
-    """Guard 8, first half: a calendar's invitation or answer.
+    """Guard 8, first part: a calendar's invitation or answer; not a date that somebody only shows (PUBLISH).
 
     Source:
         RFC 5546 section 1.4; RFC 6047 section 2.4
     """
-    if message.calendar_method is not None:
-        return f"text/calendar; method={shown(message.calendar_method)}"
+    if message.calendar_method not in (None, "PUBLISH"):
+        return f"text/calendar; method={shown(message.calendar_method or '')}"
     # Exchange strips the calendar part of some answers and leaves only this.
     value = message.header("content-class")
     return f"Content-Class: {shown(value)}" if value and "calendarmessage" in value.lower() else None

@@ -142,7 +142,7 @@ WORDINGS: tuple[Wording, ...] = (
     ),
     Wording(
         language="so",
-        automatic="jawaab (otomaatig*|otomaatik*|toos)",
+        automatic="jawaab (otomaatig*|otomaatik*|toos)( ah)?",
         label="(waxaan ku jiraa )?fasax, (xafiiska )?waan (ka )?maqanahay( xafiiska)?",
         absence="wax?aan … (fasax|maqanahay|maqan ahay|safar), xafiiska (kuma jiro|ma joogo)",
         back="ilaa, soo (noqo|noqd|laaba)*",
@@ -207,7 +207,8 @@ _DECLARED = re.compile(
     r"(?:reply|response|message|e-?mail|answer|acknowledgement)(?!\w)"
 )
 
-_APOSTROPHES = str.maketrans("‘’ʼ`´", "'''''")
+#: typographers' apostrophes, and letters that no decomposition makes plain
+_PLAIN = str.maketrans("‘’ʼ`´łŁøØđĐ", "'''''lLoOdD")
 
 
 def out_of_office(message: Message, languages: Iterable[str]) -> str | None:
@@ -223,8 +224,8 @@ def out_of_office(message: Message, languages: Iterable[str]) -> str | None:
         message: read; only `subject` and `body.own_text` are looked at.
         languages: ISO 639-1 codes of `WORDINGS` to look for.
     """
-    subject = _folded(message.subject)
-    opening = _folded(message.body.own_text)
+    subject = folded(message.subject)
+    opening = folded(message.body.own_text)
     wordings = tuple(_compiled(code) for code in sorted(LANGUAGES.intersection(languages)))
     if any(wording.automatic.match(subject) for wording in wordings):
         return f"Subject: {shown(message.subject)}"
@@ -271,7 +272,10 @@ def _compiled(language: str) -> _Patterns:
     """The patterns of a language, compiled when the first mail is screened for it."""
     wording = next(wording for wording in WORDINGS if wording.language == language)
     return _Patterns(
-        automatic=_pattern(wording.automatic, before=r"\W*"),
+        # A person may begin so too ("Automatic reply received, but …"): a program's label ends there, or before a name.
+        automatic=_pattern(
+            wording.automatic, before=r"\W*", after=r"\s*(?:[:：\-–—|(\[]|$|(?:from|for|to|re|von|od|de|du)(?!\w))"
+        ),
         label=_pattern(wording.label, before=r"\W*", after=r"\s*(?:[:\-–—|]|re:|$)"),
         absence=_pattern(wording.absence),
         signs=tuple(map(_pattern, (wording.back, wording.unread, wording.instead, wording.thanks))),
@@ -282,12 +286,12 @@ def _compiled(language: str) -> _Patterns:
 def _pattern(phrases: str, before: str = r"(?<!\w)", after: str = r"(?!\w)") -> re.Pattern[str]:
     """Any of the `phrases`, as whole words; a space may be the end of a line."""
     words = "|".join(phrases.split(", ")).replace("*", r"\w*").replace("_", r"\w+").replace(" … ", " (.{0,40}? )?")
-    return re.compile(f"{before}(?:{_folded(words)}){after}".replace(" ", r"\s"), re.DOTALL)
+    return re.compile(f"{before}(?:{folded(words)}){after}".replace(" ", r"\s"), re.DOTALL)
 
 
-def _folded(text: str) -> str:
+def folded(text: str) -> str:
     """Text without case, accents and typographers' apostrophes, spaces single, for matching only."""
-    plain = text[:_READ].translate(_APOSTROPHES)
+    plain = text[:_READ].translate(_PLAIN)
     if not plain.isascii():
         # By combining class, not by category: the vowel signs of Indic scripts are marks too, and are kept.
         plain = "".join(char for char in unicodedata.normalize("NFKD", plain) if not unicodedata.combining(char))

@@ -54,8 +54,9 @@ class Ledger:
 
     lines: list[tuple[Any, ...]] = field(default_factory=list)
 
-    def sending(self, mail: QueuedOutgoing) -> None:
+    def sending(self, mail: QueuedOutgoing) -> bool:
         self.lines.append(("sending", mail.outgoing_id))
+        return True
 
     def sent(self, mail: QueuedOutgoing) -> None:
         self.lines.append(("sent", mail.outgoing_id))

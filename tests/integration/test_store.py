@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -19,6 +21,7 @@ from mailbot.filing.schema import metadata
 from mailbot.model import (
     Acknowledgement,
     Attachment,
+    Bounce,
     Classification,
     Contribution,
     ContributionType,
@@ -26,7 +29,9 @@ from mailbot.model import (
     Decision,
     Details,
     Evidence,
+    FailedRecipient,
     Location,
+    Message,
     MessageClass,
     Outgoing,
     OutgoingKind,
@@ -260,9 +265,11 @@ def test_the_outbox_serves_a_purpose_once(store: Store) -> None:
 def test_the_life_of_a_reply(store: Store) -> None:
     with store.write() as tx:
         row = tx.outbox.put(outgoing(), record_id=None, now=NOW)
-        tx.outbox.sending(row)
-        assert tx.outbox.due(NOW, 10, account="a") == ()
-        assert tx.outbox.take_up() == 1
+        assert tx.outbox.sending(row, now=NOW)
+        assert not tx.outbox.sending(row, now=NOW)  # another worker has the lease
+        assert tx.outbox.due(NOW + timedelta(days=1), 10, account="a") == ()
+        assert tx.outbox.take_up(NOW + timedelta(minutes=9)) == 0
+        assert tx.outbox.take_up(NOW, alone=True) == 1
         (due,) = tx.outbox.due(NOW, 10, account="a")
         assert (due.attempts, due.outgoing.message_id) == (1, "<ack.1@x.example>")
         tx.outbox.deferred(row, reason="451 later", next_attempt_at=NOW + timedelta(minutes=1))
@@ -289,15 +296,71 @@ def test_held_mail_is_never_due(store: Store) -> None:
         assert tx.outbox.due(NOW + timedelta(days=9), 10, account="a") == ()
 
 
+def from_address(addr_spec: str, **more: Any) -> Message:
+    return make_message(sender=addr_spec, **more)
+
+
+def test_a_bounce_finds_what_came_back(store: Store) -> None:
+    """By the tag in our envelope address, by Message-ID, by recipient; a delay and a full mailbox do less."""
+
+    def report(words: str = "550 5.1.1 no such user", message_id: str = "", **kinds: bool) -> Bounce:
+        failed = FailedRecipient(
+            addr_spec="amina@haven.example",
+            delayed=kinds.get("delayed", False),
+            permanent=kinds.get("permanent", True),
+            words=words,
+        )
+        return Bounce(recipients=(failed,), message_id=message_id)
+
+    def state() -> dict[OutgoingState, int]:
+        return tx.outbox.counts()
+
+    tagged = "sarah+b.0123456789abcdef@x.example"
+    file_one(store)
+    later, week = NOW + timedelta(minutes=5), timedelta(days=7)
+    with store.write() as tx:
+        row = tx.outbox.due(NOW, 1, account="a")[0].outgoing_id
+        tx.outbox.sent(row, now=NOW)
+        assert tx.outbox.bounced(report("4.4.1 later", delayed=True, permanent=False), [], now=later) == (
+            "the answer to BSEC-0001"
+        )
+        assert state() == {OutgoingState.SENT: 1}
+        tx.outbox.bounced(report("552 5.2.2 full", permanent=False), [], now=later)
+        assert state() == {OutgoingState.BOUNCED: 1}
+        history = tx.outbox.history(from_address("amina@haven.example"), now=later, look_back=week)
+        assert (history.bounced_at, history.bounced_in_hour, len(history.to_address)) == (None, 1, 1)
+        tx.outbox.bounced(report(message_id="<ack.1@x.example>"), [], now=later)
+        history = tx.outbox.history(from_address("amina@haven.example"), now=later, look_back=week)
+        assert history.bounced_at == later
+        assert [failure.error for failure in tx.outbox.failures(NOW, later + week)] == ["550 5.1.1 no such user"]
+        assert tx.outbox.bounced(report(), [tagged], now=NOW + timedelta(days=9)) is None
+        tx.outbox.put(
+            replace(outgoing(), purpose="digest:1", envelope_from=tagged, kind=OutgoingKind.DIGEST),
+            record_id=None,
+            now=NOW,
+        )
+        assert tx.outbox.bounced(report(), [tagged], now=NOW + timedelta(days=9)) == "the digest"
+
+
+def test_an_answer_to_an_answer_is_known(store: Store) -> None:
+    file_one(store)
+    with store.read() as tx:
+        refers = from_address("zoe@y.example", in_reply_to="<ack.1@x.example>")
+        found = tx.outbox.history(refers, now=NOW, look_back=timedelta(days=7))
+        assert found.answers == ("amina@haven.example",)
+
+
 def test_history_counts_address_domain_and_all(store: Store) -> None:
     file_one(store)
     with store.read() as tx:
         week = timedelta(days=7)
-        history = tx.outbox.history(["AMINA@haven.example"], now=NOW + timedelta(minutes=1), look_back=week)
+        history = tx.outbox.history(
+            from_address("AMINA+x@haven.example"), now=NOW + timedelta(minutes=1), look_back=week
+        )
         assert [reply.template for reply in history.to_address] == [Template.CONTRIBUTION]
         assert history.to_address[0].thread == {"<m1@haven.example>", "<m0@haven.example>"}
         assert (history.to_domain_in_hour, history.to_all_in_hour) == (1, 1)
-        other = tx.outbox.history(["zoe@haven.example"], now=NOW + timedelta(hours=2), look_back=week)
+        other = tx.outbox.history(from_address("zoe@haven.example"), now=NOW + timedelta(hours=2), look_back=week)
         assert (other.to_address, other.to_domain_in_hour, other.to_all_in_hour) == ((), 0, 0)
 
 

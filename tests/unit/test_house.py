@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[2] / "mailbot"
 STAGES = ("intake", "reading", "screening", "classifying", "filing", "replying", "reviewing")
 #: what a stage may import of mailbot, besides its own folder
-SHARED = ("model", "errors", "config", "rendering", "network")
+SHARED = ("model", "errors", "config", "rendering", "network", "addresses")
 #: the shared modules know no stage
 BELOW = (*SHARED, "tomlfile", "schedule", "campaign")
 #: a library, and the only places that may import it
@@ -25,6 +25,9 @@ ALONE = {
     "py3langid": ("classifying/language.py",),
     "torch": ("build_encoder.py",),
     "transformers": ("build_encoder.py",),
+    "publicsuffixlist": ("addresses.py",),
+    "authres": ("screening/authentication.py",),
+    "flufl": ("reading/bounces.py",),
     "smtplib": ("replying/smtp.py",),
     "sqlalchemy": ("filing/",),
     "alembic": ("filing/",),

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mailbot.addresses import organisational_domain, plain_address, same_organisation
 from mailbot.screening import choose_recipient
-from mailbot.screening.recipient import organisational_domain, same_organisation
-from mailbot.screening.signs import plain_address, robot_address
+from mailbot.screening.signs import robot_address
 from tests.unit.factories import OUR_ADDRESS, make_address, make_message
 
 OURS = frozenset({OUR_ADDRESS})

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mailbot.addresses import plain_address
 from mailbot.model import Decision, Message, Screening
 from mailbot.screening import Policy, screen
-from mailbot.screening.signs import keyword, plain_address, robot_address, shown, usable_address
+from mailbot.screening.signs import keyword, robot_address, shown, usable_address
 from tests.unit.factories import OUR_ADDRESS, make_address, make_message
 
 POLICY = Policy(
@@ -198,7 +199,7 @@ def test_usable_addresses(addr_spec: str) -> None:
     assert usable_address(addr_spec)
 
 
-@pytest.mark.parametrize("method", ["REQUEST", "REPLY", "PUBLISH"])
+@pytest.mark.parametrize("method", ["REQUEST", "REPLY", "CANCEL"])
 def test_a_calendar_with_a_method_is_not_answered(method: str) -> None:
     result = screened(make_message(calendar_method=method, content_types=("text/calendar",)))
     assert (result.guard, result.reason) == (8, f"text/calendar; method={method}")
