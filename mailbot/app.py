@@ -18,11 +18,11 @@ from mailbot.reading import read
 from mailbot.rehearsal import rehearse
 from mailbot.rendering import Templates
 from mailbot.replying import compose
-from mailbot.reviewing import digest
+from mailbot.reviewing import alert, digest
 from mailbot.screening import Policy
 
 #: the templates that every deployment needs
-REQUIRED_TEMPLATES = (*compose.TEMPLATES, *digest.TEMPLATES)
+REQUIRED_TEMPLATES = (*compose.TEMPLATES, *digest.TEMPLATES, *alert.TEMPLATES)
 #: told of long work: what is being done, and how much of it is done (0 to 1)
 Watch = Callable[[str, float], None]
 
@@ -45,14 +45,19 @@ def template_problems(campaign: Campaign, templates: Templates) -> tuple[str, ..
     return templates.check(REQUIRED_TEMPLATES) or rehearse(campaign, templates)
 
 
-def load_parts(shown: Shown, watch: Watch | None = None) -> Parts:
+def load_parts(shown: Shown, watch: Watch | None = None, *, dry_run: bool = False) -> Parts:
     """Everything that a mail meets on its way; takes two seconds, with new aims half a minute at the first start.
+
+    Args:
+        shown: what people see is made of.
+        watch: told of long work.
+        dry_run: what would be sent is held.
 
     Raises:
         ConfigError: the rules cannot be used; with every problem at once.
     """
     classifier = classifier_for(shown.config, shown.campaign, watch)
-    return Parts(shown=shown, policy=make_policy(shown.config), classifier=classifier)
+    return Parts(shown=shown, policy=make_policy(shown.config), classifier=classifier, dry_run=dry_run)
 
 
 def load_understanding(config: Config | None, watch: Watch | None = None) -> tuple[Policy, Classifier]:

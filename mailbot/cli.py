@@ -36,6 +36,9 @@ app = typer.Typer(
 )
 
 ReferenceArgument = Annotated[str, typer.Argument(metavar="REF", help="Such as BSEC-0042, or just 42.")]
+ReferencesArgument = Annotated[
+    list[str], typer.Argument(metavar="REF…", help="Such as BSEC-0042, or just 42; several are fine.")
+]
 
 
 def main() -> None:
@@ -68,25 +71,30 @@ def _options(
     pass
 
 
+DryRunOption = Annotated[
+    bool, typer.Option("--dry-run", help="Everything but sending: answers are held, no digest is made.")
+]
+
+
 @app.command()
-def run(config: ConfigOption = DEFAULT_CONFIG) -> None:
+def run(dry_run: DryRunOption = False, config: ConfigOption = DEFAULT_CONFIG) -> None:
     """Work until stopped: receive, file, acknowledge, and send the digest when it is due.
 
     SIGTERM or Ctrl-C ends it cleanly: the mail in hand is finished first. Start it with your system's service
     manager; docs/deploying.md has a unit for systemd.
     """
     settings = load_config(config)
-    with _worker(settings) as worker:
+    with _worker(settings, dry_run=dry_run) as worker:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: worker.stop())
         worker.run()
 
 
 @app.command()
-def once(config: ConfigOption = DEFAULT_CONFIG) -> None:
+def once(dry_run: DryRunOption = False, config: ConfigOption = DEFAULT_CONFIG) -> None:
     """Do every job once, then exit: receive, file, acknowledge, and make the digest if it is due."""
     settings = load_config(config)
-    with _worker(settings) as worker:
+    with _worker(settings, dry_run=dry_run) as worker:
         worker.once()
         problems = worker.problems
     for problem in problems:
@@ -210,17 +218,38 @@ def show(
 
 
 @app.command()
-def release(reference: ReferenceArgument, config: ConfigOption = DEFAULT_CONFIG) -> None:
-    """Send the acknowledgement that is held for this mail; the worker takes it at its next round."""
-    to = _settle(reference, config, OutgoingState.QUEUED)
-    console.out.print(f"It will be sent to {to}.", highlight=False, markup=False)
+def held(as_json: JsonOption = False, config: ConfigOption = DEFAULT_CONFIG) -> None:
+    """List the acknowledgements that wait for your word, and why each waits."""
+    from mailbot import shapes, tables
+    from mailbot.app import open_store
+    from mailbot.campaign import load_campaign
+
+    settings = load_config(config)
+    with open_store(settings, load_campaign(settings.rules_folders)).read() as tx:
+        found = tx.records.held_before(datetime.now(UTC))
+    if as_json:
+        for record in found:
+            console.print_json(shapes.filed(record))
+    elif found:
+        console.out.print(tables.held(found, settings.time_zone))
+    else:
+        console.out.print("Nothing is held.")
 
 
 @app.command()
-def drop(reference: ReferenceArgument, config: ConfigOption = DEFAULT_CONFIG) -> None:
-    """Drop the acknowledgement that is held for this mail; the mail stays filed."""
-    _settle(reference, config, OutgoingState.CANCELLED)
-    console.out.print("It is dropped; nobody is answered.")
+def release(references: ReferencesArgument, config: ConfigOption = DEFAULT_CONFIG) -> None:
+    """Send the acknowledgements that are held for these mails; the worker takes them at its next round."""
+    for reference in references:
+        to = _settle(reference, config, OutgoingState.QUEUED)
+        console.out.print(f"{reference}: it will be sent to {to}.", highlight=False, markup=False)
+
+
+@app.command()
+def drop(references: ReferencesArgument, config: ConfigOption = DEFAULT_CONFIG) -> None:
+    """Drop the acknowledgements that are held for these mails; the mails stay filed."""
+    for reference in references:
+        _settle(reference, config, OutgoingState.CANCELLED)
+        console.out.print(f"{reference}: it is dropped; nobody is answered.", highlight=False, markup=False)
 
 
 def _settle(reference: str, config: Path, state: OutgoingState) -> str:
@@ -369,7 +398,7 @@ def demo(
 
 
 @contextmanager
-def _worker(settings: Config) -> Iterator[Any]:
+def _worker(settings: Config, *, dry_run: bool = False) -> Iterator[Any]:
     from mailbot.app import load_parts, load_shown, open_store
     from mailbot.worker import Worker
 
@@ -379,8 +408,8 @@ def _worker(settings: Config) -> Iterator[Any]:
     store = open_store(settings, shown.campaign)
     with store.exclusive(), ThreadPoolExecutor(1) as pool, console.progress_bar() as watch:
         # The classifier takes seconds to load, at the first start to train; the first poll need not wait for it.
-        loading = pool.submit(load_parts, shown, watch)
-        worker = Worker(shown, store, loading.result)
+        loading = pool.submit(load_parts, shown, watch, dry_run=dry_run)
+        worker = Worker(shown, store, loading.result, dry_run=dry_run)
         loading.add_done_callback(lambda done: worker.stop() if done.exception() else None)
         try:
             yield worker

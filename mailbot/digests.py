@@ -1,4 +1,4 @@
-"""The way of one digest, from a period of the store to a mail for the outbox."""
+"""The way of one digest, and of an alert, from the store to a mail for the outbox."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from hashlib import sha256
 from mailbot.filing import Transaction
 from mailbot.model import Address, Digest, Outgoing
 from mailbot.pipeline import Shown
+from mailbot.reviewing.alert import render_alert
 from mailbot.reviewing.digest import render_digest
 
 
@@ -52,6 +53,27 @@ def make(digest: Digest, shown: Shown) -> Outgoing:
     )
     # A schedule may have several periods a day: the moment names the period, not the day.
     return replace(mail, purpose=f"digest:{digest.end.isoformat()}")
+
+
+def make_alert(reason: str, held: int, now: datetime, shown: Shown) -> Outgoing:
+    """The alert of today as a mail; made again on the same day it has the same purpose and Message-ID."""
+    config = shown.config
+    account = config.account[0]
+    day = now.astimezone(config.time_zone).date().isoformat()
+    token = sha256(f"alert\n{account.address}\n{day}".encode()).hexdigest()[:32]
+    return render_alert(
+        reason,
+        held,
+        campaign=shown.campaign,
+        coordinator=Address(display_name=config.coordinator.name, addr_spec=config.digest_to),
+        sender=Address(display_name=f"{shown.campaign.name} pledges", addr_spec=account.address),
+        account=account.name,
+        message_id=f"<alert.{token}@{account.address.rpartition('@')[2]}>",
+        now=now,
+        time_zone=config.time_zone,
+        templates=shown.templates,
+        language=config.campaign.language,
+    )
 
 
 def parts_of(digest: Outgoing) -> tuple[str, str]:

@@ -55,6 +55,8 @@ class Parts:
     shown: Shown
     policy: Policy
     classifier: Classifies
+    #: file everything and send nothing: what would be sent is held
+    dry_run: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,6 +175,8 @@ def file(mail: StoredMail, found: Understood, parts: Parts, tx: Transaction, *, 
         history = tx.outbox.history(message, now=now, look_back=parts.policy.look_back)
         answer = _of_bounce(message, decide(found, parts.policy, history, now=now), tx, now)
         acknowledgement = _for_old(mail, message.date, answer, parts.shown.config, now)
+        if parts.dry_run and acknowledgement.decision is Decision.SEND:
+            acknowledgement = replace(acknowledgement, decision=Decision.HOLD, reason="dry run: nothing is sent")
         number = tx.records.next_number()
         record_id = tx.records.file(
             number,

@@ -31,6 +31,7 @@ from mailbot.model import (
 from mailbot.reading import read
 from mailbot.rendering import Templates
 from mailbot.replying.compose import compose
+from mailbot.reviewing.alert import render_alert
 from mailbot.reviewing.digest import render_digest
 
 _PERSON = Address(display_name="A Person", addr_spec="person@example.org")
@@ -39,7 +40,7 @@ _NOW = datetime(2026, 1, 5, 7, tzinfo=UTC)
 
 
 def rehearse(campaign: Campaign, templates: Templates) -> tuple[str, ...]:
-    """Makes each kind of acknowledgement, long and short, and digests, from full to empty.
+    """Makes each kind of acknowledgement, long and short, digests from full to empty, and an alert.
 
     Returns:
         One sentence for each template that cannot be filled, with file and line; empty when all is well.
@@ -55,6 +56,7 @@ def rehearse(campaign: Campaign, templates: Templates) -> tuple[str, ...]:
     full = tuple(_records(contributions, campaign))
     enquiries = tuple(each for each in full if each.message_class is MessageClass.ENQUIRY)
     makers += [partial(_digest, records, campaign, templates) for records in (full, enquiries, ())]
+    makers.append(partial(_alert, campaign, templates))
     for make in makers:
         try:
             make()
@@ -115,6 +117,21 @@ def _digest(records: tuple[Record, ...], campaign: Campaign, templates: Template
         sender=_PERSON,
         account="",
         message_id="<rehearsal@example.org>",
+        time_zone=UTC,
+        templates=templates,
+    )
+
+
+def _alert(campaign: Campaign, templates: Templates) -> Outgoing:
+    return render_alert(
+        "3 answers came back within the hour",
+        3,
+        campaign=campaign,
+        coordinator=_PERSON,
+        sender=_PERSON,
+        account="",
+        message_id="<rehearsal@example.org>",
+        now=_NOW,
         time_zone=UTC,
         templates=templates,
     )

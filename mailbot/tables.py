@@ -40,6 +40,7 @@ _STATES = {
     OutgoingState.QUEUED: "waits to be sent",
     OutgoingState.SENDING: "is being sent",
     OutgoingState.SENT: "sent",
+    OutgoingState.BOUNCED: "came back",
     OutgoingState.DEFERRED: "put off by the server",
     OutgoingState.FAILED: "failed",
     OutgoingState.HELD: "held for the coordinator",
@@ -53,6 +54,17 @@ def finding(found: Finding) -> Text:
     """One line of the doctor's report."""
     colour, word = _LIGHTS[found.light]
     return Text.assemble((f"{word:5} ", f"bold {colour}"), (f"{found.what}: ", "bold"), one_line(found.words))
+
+
+def held(found: Iterable[Record], zone: ZoneInfo) -> Table:
+    """One row for each acknowledgement that waits."""
+    table = Table("Reference", "Received", "To", "Why it waits", header_style="bold")
+    for record in found:
+        why = record.reply_error or record.acknowledgement.reason
+        to = record.acknowledgement.to or "nobody can safely be answered"
+        when = f"{record.received_at.astimezone(zone):%d %b %H:%M}"
+        table.add_row(record.reference, when, one_line(to), one_line(why))
+    return table
 
 
 def records(found: Iterable[Record], zone: ZoneInfo) -> Table:

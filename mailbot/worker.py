@@ -20,9 +20,10 @@ from mailbot.config import Account
 from mailbot.errors import MailbotError, MailboxMissing, SignInRefused
 from mailbot.filing import Store
 from mailbot.intake import ImapSession
-from mailbot.model import Outgoing, QueuedOutgoing
+from mailbot.model import Outgoing, OutgoingState, QueuedOutgoing
 from mailbot.replying.outbox import AFTER_REFUSAL, deliver
 from mailbot.schedule import cron_trigger, latest_fire
+from mailbot.screening import Policy
 
 # A poll that takes longer than its interval is no news: the next one follows it at once.
 logging.getLogger("apscheduler.scheduler").setLevel(logging.ERROR)
@@ -92,6 +93,7 @@ class Worker:
         parts: gives what a mail meets on its way, when it is loaded: the first mail waits for it, polling does not.
         progress: who is told of each step.
         now: the clock.
+        dry_run: receive and file, but send nothing and make no digest; `parts` holds what would be sent.
     """
 
     def __init__(
@@ -101,7 +103,10 @@ class Worker:
         parts: Callable[[], pipeline.Parts],
         progress: Progress | None = None,
         now: Callable[[], datetime] = utc_now,
+        *,
+        dry_run: bool = False,
     ) -> None:
+        self._dry_run = dry_run
         self._shown = shown
         self._parts = parts
         self._config = shown.config
@@ -140,11 +145,14 @@ class Worker:
                 if not mails:
                     return
                 outcomes = pipeline.handle(mails, parts, self._store, now=self._now())
+                self._alert(parts.policy)
             for handled in outcomes:
                 self._tell(handled)
 
     def send(self) -> None:
-        """Sends what is due, account by account."""
+        """Sends what is due, account by account; nothing in a dry run."""
+        if self._dry_run:
+            return
         with self._sending:
             # What is in `sending` beyond its lease was left there by an outcome that could not be written down. Its
             # Message-ID stays the same.
@@ -157,6 +165,8 @@ class Worker:
 
     def digest(self) -> bool:
         """Makes the digest of the last period that has ended, unless it was made; true when it was made now."""
+        if self._dry_run:
+            return False
         now = self._now()
         trigger = cron_trigger(self._config.digest.cron, self._config.time_zone)
         with self._store.read() as tx:
@@ -270,6 +280,18 @@ class Worker:
                 self._progress.fetched(new)
             if self._stopping.is_set():
                 return
+
+    def _alert(self, policy: Policy) -> None:
+        """Tells the coordinator, once a day, that the circuit breaker holds every answer."""
+        now = self._now()
+        with self._store.read() as tx:
+            broken = policy.breaker(tx.outbox.last_hour(now))
+        if broken is None:
+            return
+        with self._store.write() as tx:
+            held = tx.outbox.counts().get(OutgoingState.HELD, 0)
+            tx.outbox.put(digests.make_alert(broken, held, now, self._shown), record_id=None, now=now)
+        _log.warning("no more answers for now", reason=broken)
 
     def _tell(self, handled: pipeline.Handled) -> None:
         if handled.failed is None:

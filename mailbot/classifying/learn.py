@@ -39,7 +39,7 @@ _FOLDS = 5
 #: built-in limits and doubt
 _ENOUGH = 20
 #: share of held-back mails, which are harder than most, that ask for a look because of measured doubt
-_LOOKS = 0.2
+_LOOKS = 0.16
 
 Progress = Callable[[str, float], None]
 

@@ -215,6 +215,11 @@ class OutboxRows:
             answers=tuple(dict.fromkeys(address.lower() for address in answered)),
         )
 
+    def last_hour(self, now: datetime) -> History:
+        """What went out and came back in the hour before `now`, to anybody."""
+        counts = self._connection.execute(_COUNTS, {"domains": [], "since": now - timedelta(hours=1)}).one()
+        return History(to_all_in_hour=counts.to_all, bounced_in_hour=counts.bounced)
+
     def bounced(self, bounce: Bounce, recipients: Sequence[str], *, now: datetime) -> str | None:
         """Notes that a mail of ours came back, or is late.
 

@@ -313,7 +313,7 @@ def _check(record: Record, writer: _Writer) -> Check | None:
         held = record.reply_error or record.acknowledgement.reason
     elif record.reply_state is None and record.acknowledgement.decision is Decision.HOLD:
         held = record.acknowledgement.reason
-    elif record.reply_state is OutgoingState.FAILED:
+    elif record.reply_state in (OutgoingState.FAILED, OutgoingState.BOUNCED):
         failed = record.reply_error or record.acknowledgement.reason
     if not (record.needs_review or held or failed):
         return None

@@ -61,6 +61,14 @@ class Policy:
     #: an address that bounced for good is written to again after so many days
     bounced_days: float = 60.0
 
+    def breaker(self, history: History) -> str | None:
+        """Why nobody at all is answered at present: the circuit breaker; None when it is closed."""
+        if history.bounced_in_hour >= self.bounces_per_hour:
+            return f"{history.bounced_in_hour} answers came back within the hour"
+        if history.to_all_in_hour >= self.per_hour:
+            return f"{history.to_all_in_hour} answers went out within the hour"
+        return None
+
     @property
     def inboxes(self) -> frozenset[str]:
         """The addresses at which mail reaches us, a ``+tag`` taken away."""
@@ -165,8 +173,8 @@ def capped(draft: Draft) -> str | None:
         RFC 5230 section 4.2
     """
     policy, history, past = draft.policy, draft.history, draft.history.to_address
-    if history.bounced_in_hour >= policy.bounces_per_hour:
-        return f"{history.bounced_in_hour} answers came back within the hour"
+    if broken := policy.breaker(history):
+        return broken
     ages = [draft.now - reply.at for reply in past if reply.template is draft.template]
     youngest = min(ages, default=timedelta.max)
     if youngest < timedelta(days=policy.same_answer_days):
@@ -180,8 +188,6 @@ def capped(draft: Draft) -> str | None:
         return f"it answers our acknowledgement, which went to {signs.shown(min(others))}"
     if history.to_domain_in_hour >= policy.per_domain_per_hour:
         return f"{history.to_domain_in_hour} answers went to this domain within the hour"
-    if history.to_all_in_hour >= policy.per_hour:
-        return f"{history.to_all_in_hour} answers went out within the hour"
     return None
 
 
