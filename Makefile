@@ -31,7 +31,7 @@ benchmark: $(VENV)/installed ## speed, memory and how good the classifier is (so
 	$(BIN)/python -m benchmarks.classification
 	$(BIN)/python -m benchmarks.speed
 
-encoder: ## builds the encoder that ships, anew (half an hour, needs torch)
+encoder: ## builds the encoder that ships, anew (an hour, needs torch)
 	$(PYTHON) -m venv .venv-encoder
 	.venv-encoder/bin/python -m pip install --quiet --upgrade pip
 	.venv-encoder/bin/python -m pip install --quiet --group encoder --editable .

@@ -40,7 +40,8 @@ def build(share: float, folder: Path) -> Path:
     if share == 1.0:
         return SHIPPED_MODEL
     if not (folder / ENCODER_FILE).is_file():
-        command = [sys.executable, "-m", "mailbot.build_encoder", "--share", str(share), "--out", str(folder)]
+        command = [sys.executable, "-m", "mailbot.build_encoder", "--seeds", "1", "--share", str(share)]
+        command += ["--out", str(folder)]
         subprocess.run(command, check=True)
     return folder
 

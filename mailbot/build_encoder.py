@@ -2,7 +2,7 @@
 
 Fine-tunes all-MiniLM-L6-v2 (Apache-2.0) on the labelled mails and sentences of rules/examples/, exports it for
 onnxruntime in eight-bit integers, and fits the heads. Needs the dependency group `encoder` (torch, transformers,
-onnx); mailbot itself needs none of it. `make encoder` does it all. On two cores an epoch takes some five minutes.
+onnx); mailbot itself needs none of it. `make encoder` does it all. On two cores an epoch takes some six minutes.
 
 Each mail is read whole, window by window, and three linear heads are taught together with the encoder: the type of
 each sentence (or none), the aims of each sentence that carries a contribution, and the class of the mail. What is
