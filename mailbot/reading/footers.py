@@ -89,6 +89,10 @@ _OWN_WORDS = re.compile(
     r"|happy to|glad to|would like|put (?:me|us) down|count (?:me|us) in)\b",
     re.IGNORECASE,
 )
+#: a web form's field for what a person typed: what stands with it is no footer, whatever the relay wrote below
+_FORM_FIELD = re.compile(
+    r"^[ \t]*(?:your )?(?:message|comments?|enquiry|question)[ \t]*:", re.IGNORECASE | re.MULTILINE
+)
 #: characters; the longest disclaimers of banks have half as many
 _LONGEST = 5_000
 _RULE = re.compile(r"\s*[_=*-]{10,}\s*")
@@ -109,7 +113,7 @@ def is_footer(lines: Sequence[str]) -> bool:
         return True
     folded = text.lower()
     worded = any(any(word in folded for word in words) and wording.search(text) for words, wording in _WORDINGS)
-    return worded and not _OWN_WORDS.search(text)
+    return worded and not _OWN_WORDS.search(text) and not _FORM_FIELD.search(text)
 
 
 def is_device_line(line: str) -> bool:
