@@ -13,13 +13,14 @@ from mailbot.config import SHIPPED, Config
 from mailbot.errors import ConfigError
 from mailbot.filing import Store
 from mailbot.model import Campaign, Record
-from mailbot.pipeline import Parts, Shown
+from mailbot.pipeline import Parts
 from mailbot.reading import read
 from mailbot.rehearsal import rehearse
 from mailbot.rendering import Templates
 from mailbot.replying import compose
 from mailbot.reviewing import alert, digest
 from mailbot.screening import Policy
+from mailbot.shown import Shown
 
 #: the templates that every deployment needs
 REQUIRED_TEMPLATES = (*compose.TEMPLATES, *digest.TEMPLATES, *alert.TEMPLATES)
@@ -34,10 +35,15 @@ def load_shown(config: Config) -> Shown:
         ConfigError: the campaign or its templates cannot be used; with every problem at once.
     """
     campaign = load_campaign(config.rules_folders)
-    templates = Templates(config.template_folders)
+    templates = load_templates(config)
     if problems := template_problems(campaign, templates):
         raise ConfigError(problems)
     return Shown(config=config, campaign=campaign, templates=templates)
+
+
+def load_templates(config: Config) -> Templates:
+    """The templates of a deployment, in its language as far as they are there."""
+    return Templates(config.template_folders, language=config.campaign.language, time_zone=config.time_zone)
 
 
 def template_problems(campaign: Campaign, templates: Templates) -> tuple[str, ...]:

@@ -8,11 +8,13 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import webbrowser
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Annotated, Any
 
 import typer
@@ -21,7 +23,7 @@ from mailbot import __version__, commands, console
 from mailbot.allocator import keep_memory_flat
 from mailbot.config import Config, load_config
 from mailbot.errors import ConfigError, MailbotError, TransientError, UnreadableMail
-from mailbot.model import MessageClass, OutgoingState
+from mailbot.model import MessageClass, OutgoingState, Template
 from mailbot.options import DEFAULT_CONFIG, ConfigOption, JsonOption, settings_if_any, write_file
 
 app = typer.Typer(
@@ -218,6 +220,54 @@ def show(
 
 
 @app.command()
+def preview(
+    mail: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[REF|FILE]", help="A filed mail, such as BSEC-0042; or a file, or -. Without it: an example."
+        ),
+    ] = None,
+    kind: Annotated[Template, typer.Option("--kind", help="Which answer the example shows.")] = Template.CONTRIBUTION,
+    raw: Annotated[bool, typer.Option("--raw", help="Print the octets as they are sent.")] = False,
+    html: Annotated[Path | None, typer.Option("--html", metavar="FILE.html", help="Write the HTML part here.")] = None,
+    browser: Annotated[bool, typer.Option("--open", help="Show the HTML part in the browser.")] = False,
+    config: ConfigOption = DEFAULT_CONFIG,
+) -> None:
+    """Show an acknowledgement exactly as it is sent: that of a filed mail, of a mail in a file, or an example.
+
+    Nothing is stored or sent. A mail in a file is answered as if it came now, from somebody who was never answered
+    before; the number in its reference is an example. What becomes of the answer is said on standard error.
+    """
+    from mailbot import preview as previews
+    from mailbot.rendering import headers_of, parts_of
+
+    settings, now = load_config(config), datetime.now(UTC)
+    if mail is None:
+        found = previews.of_example(kind, settings, now=now)
+    elif mail == "-" or Path(mail).suffix or Path(mail).exists():
+        with console.progress_bar() as watch:
+            found = previews.of_file(mail, sys.stdin.buffer, settings, watch, now=now)
+    else:
+        found = previews.of_record(mail, settings)
+    console.remark(found.words)
+    if not found.octets:
+        return
+    text, page = parts_of(found.octets)
+    if html is not None:
+        write_file("--html", html, page)
+        console.out.print(f"Written to {html}", highlight=False, markup=False)
+    if browser:
+        # Kept: the browser reads it when it likes.
+        with NamedTemporaryFile("w", encoding="utf-8", suffix=".html", prefix="mailbot-", delete=False) as written:
+            written.write(page)
+        webbrowser.open(Path(written.name).as_uri())
+    if raw:
+        sys.stdout.buffer.write(found.octets)
+    elif html is None and not browser:
+        typer.echo(f"{headers_of(found.octets)}\n{text}", nl=False)
+
+
+@app.command()
 def held(as_json: JsonOption = False, config: ConfigOption = DEFAULT_CONFIG) -> None:
     """List the acknowledgements that wait for your word, and why each waits."""
     from mailbot import shapes, tables
@@ -257,6 +307,13 @@ def _settle(reference: str, config: Path, state: OutgoingState) -> str:
     from mailbot.app import find_record
 
     store, record = find_record(reference, load_config(config))
+    if state is OutgoingState.QUEUED and record.reply_state is OutgoingState.HELD and not record.acknowledgement.to:
+        raise ConfigError(
+            [
+                f"{record.reference}: there is no address that can safely be answered; write to them yourself if you "
+                f"wish, then `mailbot drop {record.reference}`"
+            ]
+        )
     with store.write() as tx:
         if not tx.outbox.settle_held(record.record_id, state, now=datetime.now(UTC)):
             words = record.acknowledgement.reason if record.reply_state is None else f"it is {record.reply_state}"
@@ -276,6 +333,7 @@ def digest(
     """
     from mailbot import digests
     from mailbot.app import load_shown, open_store
+    from mailbot.rendering import parts_of
 
     settings = load_config(config)
     if html is not None and not preview:
@@ -290,7 +348,7 @@ def digest(
     store = open_store(settings, shown.campaign)
     with store.read() as tx:
         found = digests.gather(tx, tx.journal.digest_start(), datetime.now(UTC), shown)
-    text, page = digests.parts_of(digests.make(found, shown))
+    text, page = parts_of(digests.make(found, shown).octets)
     if html is not None:
         write_file("--html", html, page)
         console.out.print(f"Written to {html}", highlight=False, markup=False)
@@ -300,14 +358,21 @@ def digest(
 
 @app.command()
 def retry(config: ConfigOption = DEFAULT_CONFIG) -> None:
-    """Let parked mail be handled again at the next pass, once the cause is mended."""
-    from mailbot.app import open_store
-    from mailbot.campaign import load_campaign
+    """Let parked mail be handled again at the next pass, and write the answers that a broken template kept back."""
+    from mailbot import replies
+    from mailbot.app import load_shown, open_store
 
-    settings = load_config(config)
-    with open_store(settings, load_campaign(settings.rules_folders)).write() as tx:
+    shown = load_shown(load_config(config))
+    with open_store(shown.config, shown.campaign).write() as tx:
         count = tx.mails.unpark()
-    console.out.print(f"{count} parked mails will be handled again.", highlight=False)
+        written, problems = replies.write_parked(tx, shown, now=datetime.now(UTC))
+    mails = f"{count} parked {'mail' if count == 1 else 'mails'} will be handled again"
+    answers = f"{written} parked {'answer is' if written == 1 else 'answers are'} written"
+    console.out.print(f"{mails}, {answers}.", highlight=False)
+    for problem in problems:
+        console.complain(problem)
+    if problems:
+        raise typer.Exit(1)
 
 
 @app.command()

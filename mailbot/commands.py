@@ -138,16 +138,14 @@ def _first_mail(path: str) -> Message:
     Raises:
         UnreadableMail: there is none, or it cannot be read.
     """
-    from mailbot.intake.archive import mails_in
+    from mailbot.intake.archive import first_mail
     from mailbot.reading import read
 
-    mail = next(mails_in(path, sys.stdin.buffer), None)
-    if mail is None or mail.octets is None:
-        raise UnreadableMail(f"{mail.path}: {mail.error}" if mail else f"{path}: there is no mail in it")
+    place, octets = first_mail(path, sys.stdin.buffer)
     try:
-        return read(mail.octets)
+        return read(octets)
     except UnreadableMail as problem:
-        raise UnreadableMail(f"{mail.path}: {problem}") from problem
+        raise UnreadableMail(f"{place}: {problem}") from problem
 
 
 def train(

@@ -273,8 +273,16 @@ class Config(_Section):
 
     @property
     def template_folders(self) -> tuple[Path, ...]:
-        """Where templates are looked for, file by file: the deployment's, then the shipped ones."""
-        return _folders(self.folder / self.campaign.templates, "templates")
+        """Where templates are looked for, file by file: the deployment's, then the shipped ones.
+
+        In each of them first the subfolder of the campaign's language, such as ``de-AT``, then ``de``.
+        """
+        folders = _folders(self.folder / self.campaign.templates, "templates")
+        language, _, territory = self.campaign.language.partition("-")
+        names = (self.campaign.language, language) if territory else (language,)
+        return tuple(
+            each for folder in folders for each in (*(folder / name for name in names), folder) if each.is_dir()
+        )
 
     @property
     def cache_folder(self) -> Path:

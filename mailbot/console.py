@@ -44,6 +44,13 @@ def complain(problem: MailbotError | str) -> None:
         err.print(one_line(sentence), style="red", markup=False, highlight=False, soft_wrap=True)
 
 
+def remark(words: str) -> None:
+    """A line on standard error beside what is printed."""
+    from mailbot.rendering import one_line
+
+    err.print(one_line(words), style="dim", markup=False, highlight=False, soft_wrap=True)
+
+
 def print_json(value: dict[str, Any]) -> None:
     """One JSON object on a line of its own."""
     # UTF-8 whatever the terminal has; a lone surrogate becomes "\\udc80", which is JSON for it.

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime
-from email import message_from_bytes, policy
 from hashlib import sha256
+
+from babel import Locale
+from babel.dates import format_datetime
 
 from mailbot.filing import Transaction
 from mailbot.model import Address, Digest, Outgoing
-from mailbot.pipeline import Shown
 from mailbot.reviewing.alert import render_alert
 from mailbot.reviewing.digest import render_digest
+from mailbot.shown import Shown
 
 
 def gather(tx: Transaction, start: datetime, end: datetime, shown: Shown) -> Digest:
@@ -26,8 +28,13 @@ def gather(tx: Transaction, start: datetime, end: datetime, shown: Shown) -> Dig
         parked=tx.mails.parked(),
         failed_replies=tx.outbox.failures(start, end),
         totals=tx.records.totals(),
-        notices=tuple(f"Since {since.astimezone(zone):%d %B, %H:%M}: {text}" for text, since in tx.journal.notices()),
+        notices=tuple(f"Since {_moment(since, shown)}: {text}" for text, since in tx.journal.notices()),
     )
+
+
+def _moment(when: datetime, shown: Shown) -> str:
+    locale = Locale.parse(shown.config.campaign.language, sep="-")
+    return format_datetime(when.astimezone(shown.config.time_zone), "d MMMM, HH:mm", locale=locale)
 
 
 def has_content(digest: Digest) -> bool:
@@ -74,10 +81,3 @@ def make_alert(reason: str, held: int, now: datetime, shown: Shown) -> Outgoing:
         templates=shown.templates,
         language=config.campaign.language,
     )
-
-
-def parts_of(digest: Outgoing) -> tuple[str, str]:
-    """The text part and the HTML part of a digest."""
-    mail = message_from_bytes(digest.octets, policy=policy.default)
-    text, page = mail.get_body(("plain",)), mail.get_body(("html",))
-    return (text.get_content() if text else ""), (page.get_content() if page else "")

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from mailbot.app import classifier_for, open_store, template_problems
+from mailbot.app import classifier_for, load_templates, open_store, template_problems
 from mailbot.campaign import load_campaign
 from mailbot.config import Account, Config, load_config
 from mailbot.errors import ConfigError, MailbotError, TransientError
 from mailbot.intake import ImapSession
 from mailbot.model import Campaign
-from mailbot.rendering import Templates
 from mailbot.replying.smtp import SmtpSession
 
 
@@ -66,7 +65,7 @@ def _files(config: Config, watch: Callable[[str, float], None] | None) -> Iterat
         yield from _red("campaign", problem)
         return
     yield _green("campaign", f"{campaign.name}, {len(campaign.aims)} aims, from {config.rules_folders[0]}")
-    problems = template_problems(campaign, Templates(config.template_folders))
+    problems = template_problems(campaign, load_templates(config))
     yield from (Finding(light=Light.RED, what="templates", words=problem) for problem in problems)
     if not problems:
         yield _green("templates", f"all can be filled, from {config.template_folders[0]}")

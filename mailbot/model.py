@@ -60,6 +60,8 @@ class OutgoingState(StrEnum):
     FAILED = "failed"
     HELD = "held"
     CANCELLED = "cancelled"
+    #: its template is broken: there is nothing to send until that is mended
+    PARKED = "parked"
 
 
 class OutgoingKind(StrEnum):

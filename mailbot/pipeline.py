@@ -6,30 +6,24 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from hashlib import sha256
 from typing import Protocol
 
-from mailbot.config import Account, Config
-from mailbot.errors import MailbotError, PermanentError, TransientError
+from mailbot import replies
+from mailbot.config import Config
+from mailbot.errors import MailbotError, TransientError
 from mailbot.filing import Store, Transaction
 from mailbot.model import (
     Acknowledgement,
-    Address,
-    Campaign,
     Classification,
     Decision,
     History,
     Message,
-    Outgoing,
-    OutgoingKind,
-    OutgoingState,
     Screening,
     StoredMail,
 )
 from mailbot.reading import read
-from mailbot.rendering import Templates
-from mailbot.replying.compose import compose
 from mailbot.screening import Policy, acknowledge, screen
+from mailbot.shown import Shown
 
 
 class Classifies(Protocol):
@@ -37,15 +31,6 @@ class Classifies(Protocol):
 
     def classify(self, message: Message) -> Classification:
         """What the mail is and what it holds."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shown:
-    """What people see is made of; wired in app.py."""
-
-    config: Config
-    campaign: Campaign
-    templates: Templates
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,6 +163,7 @@ def file(mail: StoredMail, found: Understood, parts: Parts, tx: Transaction, *, 
         if parts.dry_run and acknowledgement.decision is Decision.SEND:
             acknowledgement = replace(acknowledgement, decision=Decision.HOLD, reason="dry run: nothing is sent")
         number = tx.records.next_number()
+        reference = parts.shown.campaign.reference(number)
         record_id = tx.records.file(
             number,
             message,
@@ -188,9 +174,11 @@ def file(mail: StoredMail, found: Understood, parts: Parts, tx: Transaction, *, 
             partial=mail.partial,
             now=now,
         )
-        if acknowledgement.to is not None:
+        if acknowledgement.decision is not Decision.NEVER:
             with _stage("replying", message):
-                reply = _reply(mail, found, acknowledgement, number, parts.shown, now)
+                reply = replies.write_or_park(
+                    message, classification, acknowledgement, reference, mail.account, parts.shown, now=now
+                )
             tx.outbox.put(reply, record_id=record_id, now=now)
         tx.mails.filed(mail.mail_id, record_id)
         return record_id
@@ -228,61 +216,3 @@ def _for_old(
         reason = f"arrived {age.days} days ago, which is too late to answer unasked"
         return replace(acknowledgement, decision=Decision.HOLD, reason=reason)
     return acknowledgement
-
-
-def _reply(
-    mail: StoredMail,
-    found: Understood,
-    acknowledgement: Acknowledgement,
-    number: int,
-    shown: Shown,
-    now: datetime,
-) -> Outgoing:
-    account = next((a for a in shown.config.account if a.name == mail.account), shown.config.account[0])
-    # From what was answered, not from chance: made again after a restored backup it is the same.
-    token = sha256(f"{found.message.message_id}\n{found.message.content_hash}".encode()).hexdigest()[:32]
-    message_id = f"<ack.{token}@{account.address.rpartition('@')[2]}>"
-    reference = shown.campaign.reference(number)
-    coordinator = shown.config.coordinator
-    try:
-        return compose(
-            found.message,
-            found.classification,
-            acknowledgement,
-            campaign=shown.campaign,
-            reference=reference,
-            sender=Address(display_name=account.display_name or coordinator.name, addr_spec=account.address),
-            coordinator=Address(display_name=coordinator.name, addr_spec=coordinator.address),
-            account=account.name,
-            envelope_from=_envelope_from(account, shown.config, token),
-            message_id=message_id,
-            now=now,
-            templates=shown.templates,
-            time_zone=shown.config.time_zone,
-            language=shown.config.campaign.language,
-        )
-    except PermanentError as problem:
-        # The mail is filed all the same; the digest shows why nobody was answered.
-        return Outgoing(
-            kind=OutgoingKind.ACKNOWLEDGEMENT,
-            purpose=f"acknowledgement:{reference}",
-            state=OutgoingState.FAILED,
-            message_id=message_id,
-            account=account.name,
-            envelope_from="",
-            to=acknowledgement.to or "",
-            octets=b"",
-            template=str(acknowledgement.template),
-            reason=str(problem),
-        )
-
-
-def _envelope_from(account: Account, config: Config, token: str) -> str:
-    match config.acknowledge.envelope_from:
-        case "null":
-            return ""
-        case "account":
-            return account.address
-        case _:
-            local, _, domain = account.address.rpartition("@")
-            return f"{local}+b.{token[:16]}@{domain}"

@@ -21,6 +21,7 @@ from mailbot.model import (
     Decision,
     Digest,
     FailedReply,
+    Message,
     MessageClass,
     Outgoing,
     OutgoingState,
@@ -34,6 +35,19 @@ from mailbot.replying.compose import compose
 from mailbot.reviewing.alert import render_alert
 from mailbot.reviewing.digest import render_digest
 
+#: what `mailbot preview` answers
+_EXAMPLE = b"""From: A Person <person@example.org>
+Message-ID: <example@example.org>
+Subject: An example
+Content-Type: text/plain; charset=utf-8
+
+Hello,
+
+You could use our room on Friday evenings.
+We will print your first hundred leaflets for nothing.
+
+A Person
+"""
 _PERSON = Address(display_name="A Person", addr_spec="person@example.org")
 _MAIL = b"From: A Person <person@example.org>\r\nSubject: An example\r\n\r\nYou could use our room.\r\n"
 _NOW = datetime(2026, 1, 5, 7, tzinfo=UTC)
@@ -65,6 +79,29 @@ def rehearse(campaign: Campaign, templates: Templates) -> tuple[str, ...]:
     return tuple(problems)
 
 
+def example(campaign: Campaign) -> tuple[Message, Classification]:
+    """A mail with a contribution for each of the campaign's first two aims, and what is understood of it."""
+    message = read(_EXAMPLE)
+    quotes = message.body.own_text.split("\n\n")[1].splitlines()
+    found = tuple(
+        Contribution(type=kind, aims=(aim.key,), quote=quote, confidence=1.0)
+        for aim, kind, quote in zip(
+            campaign.aims[:2], (ContributionType.OFFER, ContributionType.PLEDGE), quotes, strict=False
+        )
+    )
+    return message, _classification(found)
+
+
+def _classification(found: tuple[Contribution, ...]) -> Classification:
+    return Classification(
+        message_class=MessageClass.CONTRIBUTION,
+        confidence=1.0,
+        contributions=found,
+        review_reasons=(),
+        model_version="",
+    )
+
+
 def _contributions(campaign: Campaign) -> Iterator[Contribution]:
     """Every type and every degree of confidence for every aim and for none: more than one mail lists."""
     for aims in ((), *((aim.key,) for aim in campaign.aims)):
@@ -75,16 +112,9 @@ def _contributions(campaign: Campaign) -> Iterator[Contribution]:
 def _acknowledgement(
     kind: Template, found: tuple[Contribution, ...], campaign: Campaign, templates: Templates
 ) -> Outgoing:
-    classification = Classification(
-        message_class=MessageClass.CONTRIBUTION,
-        confidence=1.0,
-        contributions=found,
-        review_reasons=(),
-        model_version="",
-    )
     return compose(
         read(_MAIL),
-        classification,
+        _classification(found),
         _decision(Decision.SEND, kind),
         campaign=campaign,
         reference=campaign.reference(42),

@@ -14,16 +14,21 @@ import traceback
 import unicodedata
 from binascii import b2a_qp
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
+from email import message_from_bytes
 from email.header import Header
 from email.headerregistry import BaseHeader, HeaderRegistry
 from email.message import EmailMessage, Message
 from email.policy import SMTP, Policy
-from email.utils import format_datetime, formataddr
+from email.policy import default as default_policy
+from email.utils import format_datetime as rfc_5322_date
+from email.utils import formataddr
 from pathlib import Path
 from typing import ClassVar, Literal
 
 import css_inline
+from babel import Locale
+from babel.dates import format_date, format_datetime
 from jinja2 import FileSystemLoader, StrictUndefined, TemplateNotFound, TemplateSyntaxError, meta
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
@@ -32,6 +37,8 @@ from mailbot.model import Address
 
 #: what counts as a template; editors leave other files beside them
 _SUFFIXES = (".txt", ".html", ".css")
+#: the language of the shipped templates that lie in no language's subfolder
+DEFAULT_LANGUAGE = "en-GB"
 #: columns of a text part: RFC 5322 section 2.1.1 asks for 78, quoting in an answer takes some
 _TEXT_COLUMNS = 74
 #: joiners that Persian, Indic scripts and emoji need; every other format character can mislead
@@ -59,9 +66,14 @@ class Templates:
     Args:
         folders: a deployment's own copies first, the shipped ones last; a file in an earlier folder
             stands for the file of that name in every later one.
+        language: BCP 47, of dates and plurals in them.
+        time_zone: of the moments in them.
+
+    Beyond Jinja2's own, templates have the filters ``day`` and ``moment`` for a time ("3 March 2026", "3 March 2026,
+    14:05") and the function ``plural(number)`` for the plural category of CLDR, such as "one", "few" or "other".
     """
 
-    def __init__(self, folders: Sequence[Path]) -> None:
+    def __init__(self, folders: Sequence[Path], *, language: str = DEFAULT_LANGUAGE, time_zone: tzinfo = UTC) -> None:
         self._folders = tuple(folders)
         self._loader = FileSystemLoader(self._folders)
         self._environment = ImmutableSandboxedEnvironment(
@@ -70,6 +82,12 @@ class Templates:
             autoescape=lambda name: name is not None and name.endswith(".html"),
             trim_blocks=True,
             lstrip_blocks=True,
+        )
+        locale = Locale.parse(language, sep="-")
+        self._environment.globals["plural"] = locale.plural_form
+        self._environment.filters["day"] = lambda when: format_date(when.astimezone(time_zone), "long", locale)
+        self._environment.filters["moment"] = lambda when: format_datetime(
+            when.astimezone(time_zone), "d MMMM y, HH:mm", locale=locale
         )
         self._inliner = css_inline.CSSInliner(
             keep_at_rules=True,  # the dark colours and the narrow layout live in @media rules
@@ -332,13 +350,13 @@ def build_mail(
         PermanentError: `to` is no addr-spec that can be written to.
         ValueError: a header value holds CR, LF or another control character.
     """
-    if any(len(each) > 320 or not _ADDR_SPEC.fullmatch(each) for each in (to, sender.addr_spec)):
+    if any(len(each) > 320 or "=?" in each or not _ADDR_SPEC.fullmatch(each) for each in (to, sender.addr_spec)):
         raise PermanentError("The address to answer to, or our own, is not one that mail can be sent to.")
     mail = EmailMessage(_POLICY if (to + sender.addr_spec).isascii() else _POLICY.clone(utf8=True))
     # "=_" cannot occur in quoted-printable, so no text can end its part early (RFC 2045 section 6.7).
     boundary = "=_" + hashlib.sha256(message_id.encode()).hexdigest()[:32]
     for name, value in (
-        ("Date", format_datetime(date)),
+        ("Date", rfc_5322_date(date)),
         ("From", _author(sender)),
         ("To", f"<{to}>"),
         ("Subject", subject),
@@ -353,6 +371,19 @@ def build_mail(
     mail.attach(_text_part("plain", text))
     mail.attach(_text_part("html", html))
     return mail
+
+
+def parts_of(octets: bytes) -> tuple[str, str]:
+    """The text part and the HTML part of a mail that `build_mail` made."""
+    mail = message_from_bytes(octets, policy=default_policy)
+    text, page = mail.get_body(("plain",)), mail.get_body(("html",))
+    return (text.get_content() if text else ""), (page.get_content() if page else "")
+
+
+def headers_of(octets: bytes) -> str:
+    """The headers of a mail that `build_mail` made, decoded, a line each."""
+    mail = message_from_bytes(octets, policy=default_policy)
+    return "".join(f"{name}: {value}\n" for name, value in mail.items())
 
 
 def _text_part(subtype: str, text: str) -> EmailMessage:

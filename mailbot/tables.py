@@ -45,6 +45,7 @@ _STATES = {
     OutgoingState.FAILED: "failed",
     OutgoingState.HELD: "held for the coordinator",
     OutgoingState.CANCELLED: "dropped",
+    OutgoingState.PARKED: "not written",
 }
 #: what people read for a calibrated probability; whether to check is told by the reasons to do so
 _SURE = {"sure": "sure", "fairly": "fairly sure", "check": "not sure"}

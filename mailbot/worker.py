@@ -15,7 +15,7 @@ from typing import Protocol
 import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from mailbot import digests, pipeline
+from mailbot import digests, pipeline, replies
 from mailbot.config import Account
 from mailbot.errors import MailbotError, MailboxMissing, SignInRefused
 from mailbot.filing import Store
@@ -24,6 +24,7 @@ from mailbot.model import Outgoing, OutgoingState, QueuedOutgoing
 from mailbot.replying.outbox import AFTER_REFUSAL, deliver
 from mailbot.schedule import cron_trigger, latest_fire
 from mailbot.screening import Policy
+from mailbot.shown import Shown
 
 # A poll that takes longer than its interval is no news: the next one follows it at once.
 logging.getLogger("apscheduler.scheduler").setLevel(logging.ERROR)
@@ -98,7 +99,7 @@ class Worker:
 
     def __init__(
         self,
-        shown: pipeline.Shown,
+        shown: Shown,
         store: Store,
         parts: Callable[[], pipeline.Parts],
         progress: Progress | None = None,
@@ -122,6 +123,7 @@ class Worker:
             self._since = self._start_of_work(tx.journal.created_at())
             # Whoever starts it again has often just mended what kept the mail back.
             tx.outbox.hurry(now())
+            replies.write_parked(tx, shown, now=now())
             tx.outbox.take_up(now(), alone=True)
             # An account that is no longer configured has no trouble any more.
             tx.journal.keep_notices(

@@ -15,7 +15,7 @@ from imapclient import IMAPClient
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from mailbot import digests, tables
+from mailbot import tables
 from mailbot.app import load_parts, load_shown, open_store
 from mailbot.config import load_config
 from mailbot.demo.samples import DemoMail, expected_mails
@@ -24,6 +24,7 @@ from mailbot.errors import ConfigError
 from mailbot.filing import Store
 from mailbot.model import Outgoing, OutgoingKind, Record
 from mailbot.pipeline import Parts
+from mailbot.rendering import parts_of
 from mailbot.worker import Worker
 
 _USER, _PASSWORD = "sarah", "demo"
@@ -194,7 +195,7 @@ def _report(folder: Path, console: Console, store: Store, parts: Parts, sink: Sm
     console.print(f"{replies} acknowledgements: {folder / 'acknowledgements'}", highlight=False, soft_wrap=True)
     if digest is not None:
         (folder / "digest.eml").write_bytes(digest.octets)
-        (folder / "digest.html").write_text(digests.parts_of(digest)[1], "utf-8")
+        (folder / "digest.html").write_text(parts_of(digest.octets)[1], "utf-8")
         taken = any(mail.recipients == (digest.to,) for mail in sink.messages)
         console.print(
             f"The digest{'' if taken else ' (not taken by the server)'}: {folder / 'digest.eml'}, and to look at: "

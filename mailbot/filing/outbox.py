@@ -31,7 +31,10 @@ _ON_ITS_WAY = (
     OutgoingState.SENT,
     OutgoingState.DEFERRED,
     OutgoingState.BOUNCED,
+    OutgoingState.PARKED,
 )
+#: states in which the coordinator is told that a mail of ours did not arrive
+_NOT_DELIVERED = (OutgoingState.FAILED, OutgoingState.BOUNCED, OutgoingState.PARKED)
 #: a worker that has said nothing for so long is taken for dead, and what it was sending is sent by another
 LEASE = timedelta(minutes=10)
 #: how far back a bounce that names only the recipient may reach
@@ -108,7 +111,7 @@ class OutboxRows:
                 "attempts": 0,
                 "created_at": now,
                 "next_attempt_at": now,
-                "ended_at": now if mail.state == OutgoingState.FAILED else None,
+                "ended_at": now if mail.state in _NOT_DELIVERED else None,
                 "bounced_at": None,
             },
         )
@@ -185,9 +188,28 @@ class OutboxRows:
     def settle_held(self, record_id: int, state: OutgoingState, *, now: datetime) -> bool:
         """Lets a held acknowledgement go (QUEUED) or drops it (CANCELLED); false when none is held."""
         held = update(outgoing).where(outgoing.c.record_id == record_id, outgoing.c.state == OutgoingState.HELD)
+        if state is OutgoingState.QUEUED:
+            held = held.where(outgoing.c.to != "")
         # It counts from now: for the caps, and for how long it is tried.
         settled = held.values(state=state, reason="", created_at=now, next_attempt_at=now)
         return self._connection.execute(settled).rowcount == 1
+
+    def write_again(self, record_id: int, mail: Outgoing, *, now: datetime) -> None:
+        """Puts the text to an acknowledgement that was parked without one; it counts from now."""
+        parked = update(outgoing).where(outgoing.c.record_id == record_id, outgoing.c.state == OutgoingState.PARKED)
+        self._connection.execute(
+            parked.values(
+                state=mail.state,
+                message_id=mail.message_id,
+                account=mail.account,
+                envelope_from=mail.envelope_from,
+                octets=mail.octets,
+                reason=mail.reason,
+                created_at=now,
+                next_attempt_at=now,
+                ended_at=now if mail.state in _NOT_DELIVERED else None,
+            )
+        )
 
     def history(self, message: Message, *, now: datetime, look_back: timedelta) -> History:
         """What was answered before, as far as the caps ask.
@@ -269,7 +291,7 @@ class OutboxRows:
             select(outgoing.c.to, outgoing.c.reason, record.c.number)
             .outerjoin(record, record.c.id == outgoing.c.record_id)
             .where(
-                outgoing.c.state.in_((OutgoingState.FAILED, OutgoingState.BOUNCED)),
+                outgoing.c.state.in_(_NOT_DELIVERED),
                 outgoing.c.ended_at >= since,
                 outgoing.c.ended_at < until,
             )

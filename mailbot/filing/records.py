@@ -127,6 +127,15 @@ class Records:
         """Records filed before `moment` whose acknowledgement still waits for the coordinator's word."""
         return self._load(_RECORDS.where(record.c.filed_at < moment, outgoing.c.state == OutgoingState.HELD))
 
+    def with_parked_reply(self) -> tuple[tuple[Record, str], ...]:
+        """Records whose acknowledgement could not be written, each with the name of its account, oldest first."""
+        found = self._load(_RECORDS.where(outgoing.c.state == OutgoingState.PARKED))
+        rows = self._connection.execute(
+            select(record.c.id, record.c.account).where(record.c.id.in_([each.record_id for each in found]))
+        )
+        accounts: dict[int, str] = dict(rows.all())
+        return tuple((each, accounts[each.record_id]) for each in found)
+
     def latest(
         self,
         limit: int,

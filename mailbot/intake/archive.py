@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from mailbot.errors import UnreadableMail
+
 #: what a Maildir is made of (https://cr.yp.to/proto/maildir.html)
 _MAILDIR_PARTS = ("cur", "new")
 #: what stands between two mails of an mbox, as RFC 4155 and its variants write it; sentences begin with "From " too
@@ -49,6 +51,18 @@ def mails_in(path: str, standard_input: BinaryIO) -> Iterator[FileMail]:
             yield from _in_file(place, one_mail=place.suffix.lower() == ".eml")
     except OSError as problem:
         yield _unreadable(path, problem)
+
+
+def first_mail(path: str, standard_input: BinaryIO) -> tuple[str, bytes]:
+    """The first mail under `path`, as `mails_in`: where it stands, and its octets.
+
+    Raises:
+        UnreadableMail: there is none, or it cannot be read.
+    """
+    mail = next(mails_in(path, standard_input), None)
+    if mail is None or mail.octets is None:
+        raise UnreadableMail(f"{mail.path}: {mail.error}" if mail else f"{path}: there is no mail in it")
+    return mail.path, mail.octets
 
 
 def _in_folder(folder: Path) -> Iterator[FileMail]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 
@@ -75,6 +76,7 @@ def compose(
     message_id: str,
     now: datetime,
     templates: Templates,
+    claim_from: float = 0.0,
     time_zone: tzinfo = UTC,
     language: str = "en-GB",
 ) -> Outgoing:
@@ -90,6 +92,8 @@ def compose(
         envelope_from: addr-spec for MAIL FROM, "" for the null path.
         message_id: our own, with angle brackets, the same on every retry.
         now: aware, for Date.
+        claim_from: confidence, 0 to 1, from which a contribution is told to its sender as understood: it is better to
+            say nothing of one than to thank for what nobody offered.
         time_zone: the campaign's, for Date.
         language: BCP 47, for the HTML part.
 
@@ -103,7 +107,7 @@ def compose(
     if acknowledgement.to is None or acknowledgement.template is None:
         raise ValueError("this mail is not to be answered")
     kind = acknowledgement.template.value
-    values = _values(message, classification, campaign, templates) | {
+    values = _values(message, classification, campaign, templates, claim_from) | {
         "coordinator": coordinator.display_name or coordinator.addr_spec,
         "language": language,
         "reference": reference,
@@ -135,14 +139,14 @@ def compose(
 
 
 def _values(
-    message: Message, classification: Classification, campaign: Campaign, templates: Templates
+    message: Message, classification: Classification, campaign: Campaign, templates: Templates, claim_from: float
 ) -> dict[str, object]:
     """What the templates say of the mail and of what was understood, safe to show."""
-    groups, left_out = _groups(classification, campaign, templates)
+    sure = [each for each in classification.contributions if each.confidence >= claim_from][:MAX_CONTRIBUTIONS]
     return {
         "campaign": campaign,
-        "groups": groups,
-        "left_out": left_out,
+        "groups": _groups(sure, campaign, templates),
+        "left_out": len(classification.contributions) - len(sure),
         "name": greeting_name(message.details.person),
         "subject": _echo(message.subject, campaign),
     }
@@ -208,9 +212,8 @@ def _references(message: Message) -> list[str]:
     return thread if len(thread) <= MAX_REFERENCES else [thread[0], *thread[1 - MAX_REFERENCES :]]
 
 
-def _groups(classification: Classification, campaign: Campaign, templates: Templates) -> tuple[tuple[Group, ...], int]:
-    """What was understood, by aims in the campaign's order, and how many contributions are not listed."""
-    listed = classification.contributions[:MAX_CONTRIBUTIONS]
+def _groups(listed: Sequence[Contribution], campaign: Campaign, templates: Templates) -> tuple[Group, ...]:
+    """What was understood, by aims in the campaign's order."""
     by_aims: dict[tuple[Aim, ...], list[Contribution]] = {}
     for contribution in listed:
         aims = tuple(aim for aim in campaign.aims if aim.key in contribution.aims)
@@ -223,7 +226,7 @@ def _groups(classification: Classification, campaign: Campaign, templates: Templ
         explained.update(aims)
         understood = [Understood(type=each.type.value, quote=short_sentence(each.quote)) for each in found]
         groups.append(Group(aims=aims, notes=tuple(filter(None, notes)), contributions=tuple(understood)))
-    return tuple(groups), len(classification.contributions) - len(listed)
+    return tuple(groups)
 
 
 def _note(aim: Aim, campaign: Campaign, templates: Templates) -> str:

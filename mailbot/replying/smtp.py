@@ -52,6 +52,12 @@ class SmtpSession:
             DeliveryDeferred: the server said 4yz, broke off, or was silent: it may be sent again.
             DeliveryRejected: the server said 5yz.
         """
+        limit = self._client.esmtp_features.get("size", "").strip()
+        if limit.isdecimal() and 0 < int(limit) < len(mail.octets):
+            # RFC 1870 section 6.3: what it would refuse need not be sent; 0 is no limit.
+            raise DeliveryRejected(
+                f"{self._account.smtp.host} takes at most {int(limit):,} octets, this mail has {len(mail.octets):,}"
+            )
         options = []
         if not (mail.to + mail.envelope_from).isascii():
             if not self._client.has_extn("smtputf8"):
@@ -125,5 +131,8 @@ def _translated(account: Account) -> Iterator[None]:
         raise DeliveryDeferred(
             f"account {account.name}: {account.smtp.host}: {problem} check account.smtp.security"
         ) from problem
+    except smtplib.SMTPResponseException as problem:
+        said = f"{problem.smtp_code} {_text(problem.smtp_error)}"
+        raise DeliveryDeferred(f"account {account.name}: {account.smtp.host} is not ready: {said}") from problem
     except (smtplib.SMTPException, OSError) as problem:
         raise DeliveryDeferred(network.sentence(problem, account, account.smtp)) from problem

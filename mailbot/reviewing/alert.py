@@ -49,6 +49,7 @@ def render_alert(
     """
     local = now.astimezone(time_zone)
     values = {
+        "at": now,
         "campaign": campaign,
         "held": held,
         "language": language,

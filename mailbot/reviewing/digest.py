@@ -311,9 +311,7 @@ def _check(record: Record, writer: _Writer) -> Check | None:
     held = failed = ""
     if record.reply_state is OutgoingState.HELD:
         held = record.reply_error or record.acknowledgement.reason
-    elif record.reply_state is None and record.acknowledgement.decision is Decision.HOLD:
-        held = record.acknowledgement.reason
-    elif record.reply_state in (OutgoingState.FAILED, OutgoingState.BOUNCED):
+    elif record.reply_state in (OutgoingState.FAILED, OutgoingState.BOUNCED, OutgoingState.PARKED):
         failed = record.reply_error or record.acknowledgement.reason
     if not (record.needs_review or held or failed):
         return None

@@ -57,11 +57,13 @@ def authentication(message: Message, authserv_id: str | None) -> Authentication:
     found = list(_believed(message, authserv_id))
     if not found:
         return Authentication()
-    # Topmost first: of several results of one method the first header's count.
+    # Topmost first: of several results of one method the first header's count. Below it, what passes may be forged.
     first: dict[str, list[_Result]] = {}
-    for results in found:
+    for number, results in enumerate(found):
         for method in {one.method for one in results} - first.keys():
-            first[method] = [one for one in results if one.method == method]
+            of_method = [one for one in results if one.method == method]
+            if number == 0 or all(one.result != "pass" for one in of_method):
+                first[method] = of_method
     return Authentication(passed=_passed(message, found[0]), failed=_failed(first))
 
 

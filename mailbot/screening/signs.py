@@ -141,8 +141,12 @@ def usable_address(addr_spec: str) -> bool:
     local, _, domain = addr_spec.rpartition("@")
     if not (0 < len(local) <= 64 and 0 < len(domain) <= 255):
         return False
-    # A lone surrogate, left by undecodable bytes, can be written to no server.
-    if any("\ud800" <= char <= "\udfff" for char in addr_spec):
+    # What is invisible or turns the text shows another address; a lone surrogate, left by undecodable bytes, can be
+    # written to no server.
+    if not addr_spec.isprintable():
+        return False
+    # An encoded word does not belong here (RFC 2047 section 5), and mail programs would show another address.
+    if "=?" in addr_spec:
         return False
     # A domain without a dot is a name of somebody's own network: never ours to write to.
     return bool(_LOCAL.fullmatch(local) and _DOMAIN.fullmatch(domain)) and "." in domain

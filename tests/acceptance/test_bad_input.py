@@ -450,7 +450,10 @@ def test_a_mail_that_breaks_a_stage_is_parked(
             assert f"This breaks {stage} {number}" in preview
 
     again = mailbot("retry", "-c", deployment.config)
-    assert (again.code, again.out) == (0, f"{len(STAGES)} parked mails will be handled again.\n")
+    assert (again.code, again.out) == (
+        0,
+        f"{len(STAGES)} parked mails will be handled again, 0 parked answers are written.\n",
+    )
     deployment.once()
     assert_all_done(deployment, smtp_sink, len(mails))
-    assert mailbot("retry", "-c", deployment.config).out == "0 parked mails will be handled again.\n"
+    assert mailbot("retry", "-c", deployment.config).out.startswith("0 parked mails will be handled again")
