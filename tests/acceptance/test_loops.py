@@ -7,24 +7,17 @@ mailbox, or to a correspondent that writes back. It goes round until nobody has 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
-from email.message import EmailMessage
 from itertools import count
-from pathlib import Path
 
 import pytest
 
-from mailbot.app import load_parts, load_shown, make_policy, open_store
-from mailbot.config import load_config
-from mailbot.demo.servers import EmbeddedImap, SmtpSink, SunkMail
-from mailbot.filing import Store
-from mailbot.model import Decision, Record
-from mailbot.pipeline import Classifies, Parts
-from mailbot.worker import Worker
-from tests.acceptance.deployment import ADDRESS, COORDINATOR, Deployment, parsed
+from mailbot.demo.servers import SunkMail
+from mailbot.model import Decision
+from tests.acceptance.deployment import ADDRESS, COORDINATOR, parsed
+from tests.acceptance.mailbots import Mailbot, says
 
 OTHER = "pledges@leeds.example"
 #: more rounds than any loop here may take
@@ -32,44 +25,6 @@ _ROUNDS = 60
 
 #: a correspondent: what it writes back to a mail of ours, as octets for the mailbox of whom it answers
 Correspondent = Callable[[SunkMail], list[bytes]]
-
-
-@dataclass
-class Mailbot:
-    """One deployment, run inside this process, so that a simulation of many rounds stays quick."""
-
-    address: str
-    imap: EmbeddedImap
-    sink: SmtpSink
-    worker: Worker
-    store: Store
-    taken: int = 0
-
-    def once(self) -> list[SunkMail]:
-        """One pass; what was handed to SMTP in it."""
-        self.worker.once()
-        assert self.worker.problems == ()
-        new = self.sink.messages[self.taken :]
-        self.taken += len(new)
-        return new
-
-    def receive(self, octets: bytes) -> None:
-        self.imap.append("INBOX", octets)
-
-    @property
-    def records(self) -> tuple[Record, ...]:
-        with self.store.read() as tx:
-            return tx.records.latest(10_000)
-
-    @property
-    def acknowledged(self) -> Counter[str]:
-        """How many acknowledgements went to each address."""
-        mails = [mail for mail in self.sink.messages if parsed(mail)["X-Mailbot-Reference"]]
-        return Counter(recipient for mail in mails for recipient in mail.recipients)
-
-    @property
-    def alerts(self) -> int:
-        return sum(1 for mail in self.sink.messages if parsed(mail)["X-Mailbot-Alert"])
 
 
 @dataclass
@@ -120,51 +75,6 @@ def without(*names: str) -> Callable[[bytes], bytes]:
         return mail.as_bytes()
 
     return strip
-
-
-@pytest.fixture(scope="module")
-def classifier(tmp_path_factory: pytest.TempPathFactory) -> Classifies:
-    deployment = Deployment.write(tmp_path_factory.mktemp("once"), imap_port=1, user="u", password="p", smtp_port=1)
-    return load_parts(load_shown(load_config(deployment.config))).classifier
-
-
-@pytest.fixture
-def start(tmp_path: Path, classifier: Classifies) -> Iterator[Callable[..., Mailbot]]:
-    """Starts mailbots with servers of their own, under the caps that a new deployment has."""
-    with ExitStack() as stack:
-
-        def begin(address: str = ADDRESS, **caps: int) -> Mailbot:
-            imap, sink = stack.enter_context(EmbeddedImap()), stack.enter_context(SmtpSink())
-            folder = tmp_path / address
-            folder.mkdir()
-            deployment = Deployment.write(
-                folder, imap_port=imap.port, user=imap.user, password=imap.password, smtp_port=sink.port
-            )
-            text = deployment.config.read_text("utf-8").replace(ADDRESS, address)
-            for name in ("per_hour", "per_domain_per_hour"):
-                text = text.replace(f"\n{name} = 10000\n", f"\n{name} = {caps[name]}\n" if name in caps else "\n")
-            deployment.config.write_text(text, "utf-8")
-            shown = load_shown(load_config(deployment.config))
-            store = open_store(shown.config, shown.campaign)
-            stack.callback(store.close)
-            parts = Parts(shown=shown, policy=make_policy(shown.config), classifier=classifier)
-            return Mailbot(
-                address=address, imap=imap, sink=sink, worker=Worker(shown, store, lambda: parts), store=store
-            )
-
-        yield begin
-
-
-def says(sender: str, subject: str, body: str, **headers: str) -> bytes:
-    """A mail to us as octets, with the trace headers of a final delivery."""
-    mail = EmailMessage(policy=policy.SMTP)
-    mail["Return-Path"] = f"<{headers.pop('Return_Path', sender)}>"
-    mail["From"], mail["To"], mail["Subject"] = sender, headers.pop("To", ADDRESS), subject
-    mail["Date"] = "Mon, 02 Mar 2026 09:30:00 +0000"
-    for name, value in headers.items():
-        mail[name.replace("_", "-")] = value
-    mail.set_content(body)
-    return mail.as_bytes()
 
 
 PLEDGE = "We will take on two apprentices from Ladywood in our kitchen this autumn. It is settled."

@@ -39,7 +39,11 @@ QUOTE = "You could use our hall on Friday evenings."
 
 def acknowledged(*contributions: Contribution, kind: Template = Template.CONTRIBUTION, **changes: Any) -> Outgoing:
     """The acknowledgement of Amina Yusuf's mail; `changes` are fields of Message or arguments of compose."""
-    ours = {name: changes.pop(name) for name in ("campaign", "templates", "acknowledgement") if name in changes}
+    ours = {
+        name: changes.pop(name)
+        for name in ("campaign", "templates", "acknowledgement", "claim_from")
+        if name in changes
+    }
     values: dict[str, Any] = {
         "campaign": CAMPAIGN,
         "reference": "BSEC-0042",
@@ -266,6 +270,16 @@ def test_a_paragraph_about_an_aim_is_said_once_and_only_where_there_is_one(tmp_p
     assert "Under Support for start-ups we do <this>." in text and "we do &lt;this&gt;." in page
     other = dataclasses.replace(CAMPAIGN, aims=(dataclasses.replace(CAMPAIGN.aims[1], key="other"),))
     assert "bring you together" not in parts(acknowledged(make_contribution(aims=("other",)), campaign=other))[0]
+
+
+def test_what_is_in_doubt_is_not_claimed() -> None:
+    sure = make_contribution(quote=QUOTE, confidence=0.9)
+    unsure = make_contribution(quote="You charge us ten pounds.", confidence=0.4)
+    for part in parts(acknowledged(sure, unsure, claim_from=0.6)):
+        assert QUOTE in part and "ten pounds" not in part and "There may be more" in part
+    for part in parts(acknowledged(unsure, claim_from=0.6)):
+        assert "ten pounds" not in part and "a person will read it" in " ".join(part.split())
+        assert "There may be more" not in part
 
 
 @pytest.mark.parametrize("kind", [Template.ENQUIRY, Template.RECEIPT])

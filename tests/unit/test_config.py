@@ -157,6 +157,17 @@ def test_own_files_win_one_by_one(tmp_path: Path) -> None:
     assert load_campaign((tmp_path / "rules", SHIPPED / "rules")).reference_prefix == "BSEC"
 
 
+def test_templates_of_the_language_come_first(tmp_path: Path) -> None:
+    text = EXAMPLE.replace('# language = "en-GB"  ', 'language = "pl-PL"')
+    assert 'language = "pl-PL"' in text
+    (tmp_path / "config.toml").write_text(text, "utf-8")
+    own = tmp_path / "templates"
+    for folder in (own / "pl", own / "de"):
+        folder.mkdir(parents=True)
+    folders = load_config(tmp_path / "config.toml").template_folders
+    assert folders == (own / "pl", own, SHIPPED / "templates")
+
+
 def test_the_shipped_campaign_has_the_four_aims() -> None:
     campaign = load_campaign([SHIPPED / "rules"])
     assert [aim.key for aim in campaign.aims] == ["awareness", "support", "alliance", "employment"]

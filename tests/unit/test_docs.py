@@ -262,3 +262,8 @@ def test_erasing_erases_one_person_and_nobody_else(tmp_path: Path) -> None:
     assert {counts[name] for name in erased} == {1}
     assert "secret2" in dump and "secret1" not in dump
     assert b"secret1" not in path.read_bytes()
+
+
+def test_the_states_of_an_answer_in_the_docs_are_those_in_code() -> None:
+    told = names(ROOT / "docs" / "acknowledging.md", "What becomes of an answer")
+    assert sorted(told) == sorted(map(str, OutgoingState))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import email
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 from email import policy
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -297,3 +297,33 @@ def test_a_quote_is_its_first_sentence() -> None:
     )
     assert short_sentence("St. Oswin's has a hall, and it is yours on Fridays. Ring me.").endswith("Fridays.")
     assert short_sentence("word " * 90).endswith("word…")
+
+
+def test_templates_in_the_campaigns_language_come_first(tmp_path: Path) -> None:
+    own, polish = (
+        write(tmp_path / "own", a__txt="own", b__txt="own"),
+        write(tmp_path / "own" / "pl", a__txt="po polsku"),
+    )
+    templates = Templates([polish, own], language="pl-PL")
+    assert (templates.render("a.txt"), templates.render("b.txt")) == ("po polsku\n", "own\n")
+
+
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [
+        ("en-GB", ["one", "other", "other", "other"]),
+        ("pl", ["one", "few", "many", "few"]),
+        ("ar", ["one", "two", "few", "many"]),
+    ],
+)
+def test_plurals_and_moments_are_the_languages_own(tmp_path: Path, language: str, said: list[str]) -> None:
+    numbers = {"en-GB": (1, 2, 5, 22), "pl": (1, 2, 5, 22), "ar": (1, 2, 5, 22)}[language]
+    folder = write(tmp_path, a__txt="{% for each in numbers %}{{ plural(each) }} {% endfor %}")
+    assert Templates([folder], language=language).render("a.txt", numbers=numbers).split() == said
+
+
+def test_moments_are_in_the_campaigns_zone(tmp_path: Path) -> None:
+    folder = write(tmp_path, a__txt="{{ at | day }}; {{ at | moment }}")
+    at = datetime(2026, 7, 1, 22, 30, tzinfo=UTC)
+    paris = Templates([folder], language="fr-FR", time_zone=ZoneInfo("Europe/Paris"))
+    assert paris.render("a.txt", at=at) == "2 juillet 2026; 2 juillet 2026, 00:30\n"
