@@ -394,6 +394,30 @@ def check(as_json: JsonOption = False, config: ConfigOption = DEFAULT_CONFIG) ->
 
 
 @app.command()
+def login(
+    account: Annotated[
+        str | None, typer.Argument(metavar="[ACCOUNT]", help="Name of the account, where there are several.")
+    ] = None,
+    browser: Annotated[
+        bool, typer.Option("--browser/--no-browser", help="Open the browser here, or only print where to go.")
+    ] = True,
+    config: ConfigOption = DEFAULT_CONFIG,
+) -> None:
+    """Sign in to an account that uses OAuth (Microsoft 365, Gmail); needed once, and when a sign-in has ended.
+
+    Microsoft: type the code that is shown on any device. Google: agree in the browser; where it runs on another
+    machine, take --no-browser and paste the address that it ends at. The token is kept where only you can read it.
+    """
+    from mailbot import logging_in
+
+    settings = load_config(config)
+    chosen = logging_in.choose(settings, account)
+    logging_in.sign_in(chosen, console.out, open_browser=browser)
+    for words in logging_in.prove(chosen):
+        console.out.print(words, highlight=False, markup=False, soft_wrap=True)
+
+
+@app.command()
 def init(
     folder: Annotated[Path, typer.Argument(help="Where to write; made when it is not there.")] = Path(),
     *,

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import dataclass
 from datetime import date
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
@@ -127,11 +129,16 @@ class _Server(_Section):
     @model_validator(mode="after")
     def _sane(self) -> _Server:
         given = [key for key in _PASSWORD_KEYS if getattr(self, key)]
-        if self.username and len(given) != 1:
-            raise ValueError(f"needs exactly one of {', '.join(_PASSWORD_KEYS)} (given: {', '.join(given) or 'none'})")
+        if len(given) > 1:
+            raise ValueError(f"needs one of {', '.join(_PASSWORD_KEYS)}, not several (given: {', '.join(given)})")
         if self.security == "none" and not is_loopback(self.host):
             raise ValueError('security = "none" is allowed for loopback addresses only; use "tls" or "starttls"')
         return self
+
+    @property
+    def has_password(self) -> bool:
+        """Some place of a password is named; otherwise the account's OAuth signs in."""
+        return any(getattr(self, key) for key in _PASSWORD_KEYS)
 
 
 _PASSWORD_KEYS = ("password_env", "password_file", "password_keyring")
@@ -153,6 +160,110 @@ class Smtp(_Server):
     per_minute: Annotated[int, Field(ge=0, le=100_000)] = 0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoints:
+    """Where an OAuth server is asked what."""
+
+    token: str = ""
+    device: str = ""
+    authorize: str = ""
+    #: further fields of the authorization request
+    extra: tuple[tuple[str, str], ...] = ()
+
+
+_MICROSOFT = "https://login.microsoftonline.com/{tenant}/oauth2/v2.0/"
+_GOOGLE = Endpoints(
+    token="https://oauth2.googleapis.com/token",  # noqa: S106 - a place, not a secret
+    authorize="https://accounts.google.com/o/oauth2/v2/auth",
+    # Without these Google gives a refresh token at the first consent only.
+    extra=(("access_type", "offline"), ("prompt", "consent")),
+)
+_MICROSOFT_SCOPES = (
+    "https://outlook.office.com/IMAP.AccessAsUser.All",
+    "https://outlook.office.com/SMTP.Send",
+    "offline_access",
+)
+#: of a client that signs in as itself, for every permission that an administrator gave it
+_MICROSOFT_OWN_SCOPES = ("https://outlook.office365.com/.default",)
+
+
+class OAuth(_Section):
+    """Sign-in without a password, for both servers of an account."""
+
+    provider: Literal["microsoft", "google", "other"]
+    client_id: Annotated[str, Field(min_length=1)]
+    client_secret_env: str = ""
+    client_secret_file: File = ""
+    client_secret_keyring: str = ""
+    flow: Literal["device", "browser", "client_credentials"] = "device"
+    tenant: Annotated[str, Field(pattern=r"^[\w.-]+$")] = "organizations"
+    scopes: tuple[str, ...] = ()
+    token_url: str = ""
+    device_url: str = ""
+    authorize_url: str = ""
+    token_file: File = ""
+    token_keyring: str = ""
+    warn_days: Days = 7.0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _flow_by_provider(cls, values: Any) -> Any:
+        # Google's device flow has no permission for mail.
+        if isinstance(values, dict) and values.get("provider") == "google" and "flow" not in values:
+            return {**values, "flow": "browser"}
+        return values
+
+    @model_validator(mode="after")
+    def _complete(self) -> OAuth:
+        given = [key for key in _SECRET_KEYS if getattr(self, key)]
+        if len(given) > 1:
+            raise ValueError(f"needs one of {', '.join(_SECRET_KEYS)}, not several (given: {', '.join(given)})")
+        if self.flow == "client_credentials" and not given:
+            raise ValueError(f'flow = "client_credentials" needs one of {", ".join(_SECRET_KEYS)}')
+        if self.provider == "google" and self.flow != "browser":
+            raise ValueError('Google signs in to mail with flow = "browser" only')
+        if self.provider == "other" and not self.scopes:
+            raise ValueError('provider = "other" needs scopes')
+        wanted = {"token_url": self.endpoints.token}
+        wanted |= {"device_url": self.endpoints.device} if self.flow == "device" else {}
+        wanted |= {"authorize_url": self.endpoints.authorize} if self.flow == "browser" else {}
+        for key, url in wanted.items():
+            if not url:
+                raise ValueError(f'provider = "other" with flow = "{self.flow}" needs {key}')
+            parts = urlsplit(url)
+            if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(parts.hostname or "")):
+                raise ValueError(f"{key} must begin with https://")
+        return self
+
+    @property
+    def endpoints(self) -> Endpoints:
+        """Where the server is asked what: as configured, else as the provider is known to have it."""
+        known = Endpoints()
+        if self.provider == "google":
+            known = _GOOGLE
+        elif self.provider == "microsoft":
+            base = _MICROSOFT.format(tenant=self.tenant)
+            known = Endpoints(token=f"{base}token", device=f"{base}devicecode", authorize=f"{base}authorize")
+        return Endpoints(
+            token=self.token_url or known.token,
+            device=self.device_url or known.device,
+            authorize=self.authorize_url or known.authorize,
+            extra=known.extra,
+        )
+
+    @property
+    def wanted_scopes(self) -> tuple[str, ...]:
+        """What is asked for."""
+        if self.scopes or self.provider == "other":
+            return self.scopes
+        if self.provider == "google":
+            return ("https://mail.google.com/",)
+        return _MICROSOFT_OWN_SCOPES if self.flow == "client_credentials" else _MICROSOFT_SCOPES
+
+
+_SECRET_KEYS = ("client_secret_env", "client_secret_file", "client_secret_keyring")
+
+
 class Account(_Section):
     """One login, with the mailboxes (folders) to read in it."""
 
@@ -165,6 +276,24 @@ class Account(_Section):
     authserv_id: str = ""
     imap: Imap
     smtp: Smtp
+    oauth: OAuth | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _token_file_by_name(cls, values: Any) -> Any:
+        if isinstance(values, dict) and isinstance(oauth := values.get("oauth"), dict) and not oauth.get("token_file"):
+            slug = re.sub(r"[^\w.-]+", "-", str(values.get("name", "")))
+            return {**values, "oauth": {**oauth, "token_file": f"oauth-{slug}.json"}}
+        return values
+
+    @model_validator(mode="after")
+    def _can_sign_in(self) -> Account:
+        for name, server in (("imap", self.imap), ("smtp", self.smtp)):
+            if server.username and not server.has_password and self.oauth is None:
+                raise ValueError(
+                    f"{name} needs one of {', '.join(_PASSWORD_KEYS)} (given: none), or the account a section oauth"
+                )
+        return self
 
 
 class Coordinator(_Section):
@@ -344,6 +473,24 @@ def load_config(path: Path) -> Config:
     return config
 
 
+def secret_of(settings: OAuth) -> str:
+    """The secret of an OAuth client, from where the configuration says it is; "" for a client without one.
+
+    Raises:
+        ConfigError: it is not there.
+    """
+    if not any(getattr(settings, key) for key in _SECRET_KEYS):
+        return ""
+    return _secret(
+        env=settings.client_secret_env,
+        file=settings.client_secret_file,
+        keyring_service=settings.client_secret_keyring,
+        username=settings.client_id,
+        keys="client_secret",
+        what=f"secret of the OAuth client {settings.client_id}",
+    )
+
+
 def password(server: Imap | Smtp) -> str:
     """The password of `server`, from where the configuration says it is.
 
@@ -363,39 +510,41 @@ def password(server: Imap | Smtp) -> str:
 
 
 def _password(server: Imap | Smtp) -> str:
-    if server.password_env:
-        if value := os.environ.get(server.password_env):
+    return _secret(
+        env=server.password_env,
+        file=server.password_file,
+        keyring_service=server.password_keyring,
+        username=server.username,
+        keys="password",
+        what=f"password of {server.username} at {server.host}",
+    )
+
+
+def _secret(*, env: str, file: str, keyring_service: str, username: str, keys: str, what: str) -> str:
+    if env:
+        if value := os.environ.get(env):
             return value
-        raise ConfigError(
-            [
-                f"password_env: the environment variable {server.password_env} is not set; "
-                f"set it to the password of {server.username} at {server.host}"
-            ]
-        )
-    if server.password_file:
+        raise ConfigError([f"{keys}_env: the environment variable {env} is not set; set it to the {what}"])
+    if file:
         try:
-            lines = Path(server.password_file).read_text("utf-8-sig").splitlines()
+            lines = Path(file).read_text("utf-8-sig").splitlines()
         except (OSError, UnicodeDecodeError) as problem:
-            raise ConfigError([f"password_file: cannot read {server.password_file} ({problem})"]) from None
+            raise ConfigError([f"{keys}_file: cannot read {file} ({problem})"]) from None
         if lines and lines[0]:
             return lines[0]
-        raise ConfigError(
-            [f"password_file: the first line of {server.password_file} is empty; write the password there"]
-        )
+        raise ConfigError([f"{keys}_file: the first line of {file} is empty; write the {what} there"])
     import keyring
     from keyring.errors import KeyringError
 
     try:
-        found = keyring.get_password(server.password_keyring, server.username)
+        found = keyring.get_password(keyring_service, username)
     except KeyringError as problem:
-        raise ConfigError(
-            [f"password_keyring: the system keyring cannot be used ({problem}); use password_file"]
-        ) from None
+        raise ConfigError([f"{keys}_keyring: the system keyring cannot be used ({problem}); use {keys}_file"]) from None
     if found is None:
         raise ConfigError(
             [
-                f"password_keyring: no password for {server.username} under {server.password_keyring!r}; "
-                f"store it with `keyring set {server.password_keyring} {server.username}`"
+                f"{keys}_keyring: no {what} under {keyring_service!r}; "
+                f"store it with `keyring set {keyring_service} {username}`"
             ]
         )
     return found

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 
+from mailbot import oauth
 from mailbot.app import classifier_for, load_templates, open_store, template_problems
 from mailbot.campaign import load_campaign
 from mailbot.config import Account, Config, load_config
@@ -93,6 +95,8 @@ def _imap(account: Account) -> Iterator[Finding]:
     try:
         with ImapSession.open(account) as session:
             yield _green(what, f"signed in to {account.imap.host} as {account.imap.username}")
+            if account.oauth is not None and (words := oauth.warning(account, now=datetime.now(UTC))):
+                yield Finding(light=Light.AMBER, what=what, words=words)
             for mailbox in account.mailboxes:
                 yield from _try(what, lambda mailbox=mailbox: _mailbox(session, mailbox))  # type: ignore[misc]
     except MailbotError as problem:

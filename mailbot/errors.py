@@ -7,6 +7,7 @@
       TransientError             goes away by waiting: retried with back-off
         MailboxUnavailable         the IMAP server cannot be reached, or broke off
         StoreUnavailable           the database cannot be reached, is locked, or its disk is full
+        SignInUnavailable          the OAuth server cannot be asked for a token at present
         DeliveryDeferred           the SMTP server said 4yz, or could not be reached (RFC 5321 section 4.2.1)
       PermanentError             waiting does not help: parked and shown to the coordinator
         SignInRefused              the server refused the name or password; retrying could lock the account
@@ -52,6 +53,10 @@ class StoreUnavailable(TransientError):
 
 class DeliveryDeferred(TransientError):
     """The SMTP server answered 4yz or could not be reached."""
+
+
+class SignInUnavailable(TransientError):
+    """The OAuth server cannot be asked, or is busy."""
 
 
 class PermanentError(MailbotError):

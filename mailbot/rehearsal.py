@@ -50,6 +50,8 @@ A Person
 """
 _PERSON = Address(display_name="A Person", addr_spec="person@example.org")
 _MAIL = b"From: A Person <person@example.org>\r\nSubject: An example\r\n\r\nYou could use our room.\r\n"
+#: what has become of the answer, for each decision
+_STATES = {Decision.SEND: OutgoingState.FAILED, Decision.HOLD: OutgoingState.HELD, Decision.NEVER: None}
 _NOW = datetime(2026, 1, 5, 7, tzinfo=UTC)
 
 
@@ -188,7 +190,7 @@ def _records(found: tuple[Contribution, ...], campaign: Campaign) -> Iterator[Re
             contributions=found if message_class is MessageClass.CONTRIBUTION else (),
             details=message.details,
             acknowledgement=_decision(decision, Template.CONTRIBUTION),
-            reply_state=OutgoingState.FAILED if decision is Decision.SEND else None,
+            reply_state=_STATES[decision],
             reply_error="an error" if decision is Decision.SEND else "",
             model_version="",
         )

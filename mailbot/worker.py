@@ -15,7 +15,7 @@ from typing import Protocol
 import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from mailbot import digests, pipeline, replies
+from mailbot import digests, oauth, pipeline, replies
 from mailbot.config import Account
 from mailbot.errors import MailbotError, MailboxMissing, SignInRefused
 from mailbot.filing import Store
@@ -119,6 +119,10 @@ class Worker:
         self._sending = threading.Lock()
         self._trouble: dict[str, _Trouble] = {}
         self._fine: set[str] = set()
+        #: what was last said about the end of an account's sign-in
+        self._warned: dict[str, str | None] = {
+            account.name: "" for account in self._config.account if account.oauth is not None
+        }
         with store.write() as tx:
             self._since = self._start_of_work(tx.journal.created_at())
             # Whoever starts it again has often just mended what kept the mail back.
@@ -128,7 +132,11 @@ class Worker:
             # An account that is no longer configured has no trouble any more.
             tx.journal.keep_notices(
                 {"store", "digest"}
-                | {f"{protocol}:{account.name}" for account in self._config.account for protocol in ("imap", "smtp")}
+                | {
+                    f"{protocol}:{account.name}"
+                    for account in self._config.account
+                    for protocol in ("imap", "smtp", "oauth")
+                }
             )
 
     # --- jobs ---
@@ -258,8 +266,21 @@ class Worker:
                     self._receive_mailbox(session, account, mailbox)
                 except MailboxMissing as problem:
                     missing.append(problem)  # the account's other mailboxes are read all the same
+        self._mind_the_sign_in(account)
         if missing:
             raise missing[0]
+
+    def _mind_the_sign_in(self, account: Account) -> None:
+        """Tells the coordinator in good time that somebody has to sign in again."""
+        words = None if account.oauth is None else oauth.warning(account, now=self._now())
+        if words == self._warned.get(account.name):
+            return
+        with self._store.write() as tx:
+            if words is None:
+                tx.journal.clear(f"oauth:{account.name}")
+            else:
+                tx.journal.note(f"oauth:{account.name}", words, now=self._now())
+        self._warned[account.name] = words
 
     def _receive_mailbox(self, session: ImapSession, account: Account, mailbox: str) -> None:
         intake = self._config.intake

@@ -68,10 +68,10 @@ first_valid_uid = 1
 mail_location = maildir:{folder}/mail/%u
 mail_fsync = never
 disable_plaintext_auth = no
-auth_mechanisms = plain login
+auth_mechanisms = plain login {mechanisms}
 mail_max_userip_connections = 100
 ssl = {ssl}
-passdb {{
+{oauth}passdb {{
   driver = static
   args = password={password}
 }}
@@ -106,6 +106,14 @@ service anvil {{
 }}
 service stats {{
   chroot =
+}}
+"""
+
+_OAUTH = """\
+passdb {{
+  driver = oauth2
+  mechanisms = xoauth2 oauthbearer
+  args = {folder}/oauth2.conf
 }}
 """
 
@@ -190,6 +198,10 @@ class Dovecot:
     program: str
     mail_user: str
     certificates: Certificates | None
+    #: where access tokens are checked (an OAuth server's tokeninfo, to which the token is appended), and the SASL
+    #: mechanisms that carry them
+    tokeninfo_url: str = ""
+    mechanisms: str = "xoauth2 oauthbearer"
     host: str = HOST
     password: str = "correct-horse-2"
     port: int = field(default_factory=free_port)
@@ -237,12 +249,17 @@ class Dovecot:
             password=self.password,
             port=self.port,
             ssl="yes" if tls else "no",
+            mechanisms=self.mechanisms if self.tokeninfo_url else "",
+            oauth=_OAUTH.format(folder=self.folder) if self.tokeninfo_url else "",
             tls_port=self.tls_port if tls else 0,
             implicit_tls="yes" if tls else "no",
         )
         if tls:
             text += f"ssl_cert = <{tls.cert_file}\nssl_key = <{tls.key_file}\n"
         (self.folder / "dovecot.conf").write_text(text)
+        if self.tokeninfo_url:
+            words = f"tokeninfo_url = {self.tokeninfo_url}\nusername_attribute = email\n"
+            (self.folder / "oauth2.conf").write_text(words)
 
 
 def _group(user: str) -> str:
@@ -250,11 +267,14 @@ def _group(user: str) -> str:
 
 
 @contextmanager
-def dovecot(*, tls: bool = False) -> Iterator[Dovecot]:
+def dovecot(
+    *, tls: bool = False, tokeninfo_url: str = "", mechanisms: str = "xoauth2 oauthbearer"
+) -> Iterator[Dovecot]:
     """A Dovecot for as long as the block runs.
 
     Args:
         tls: with IMAPS and STARTTLS under an authority of its own (`ca_file`).
+        tokeninfo_url, mechanisms: with sign-in by OAuth, as in `Dovecot`.
 
     Raises:
         ServerMissing: it is not installed, or its version is not 2.3.
@@ -269,7 +289,9 @@ def dovecot(*, tls: bool = False) -> Iterator[Dovecot]:
         (folder / "mail").mkdir()
         if AS_ROOT:
             shutil.chown(folder / "mail", mail_user, _group(mail_user))
-        server = Dovecot(folder, program, mail_user, make_certificates(folder) if tls else None)
+        server = Dovecot(
+            folder, program, mail_user, make_certificates(folder) if tls else None, tokeninfo_url, mechanisms
+        )
         server.write_config()
         try:
             server.start()

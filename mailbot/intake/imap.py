@@ -11,9 +11,9 @@ from imaplib import IMAP4
 from imapclient import IMAPClient, SocketTimeout
 from imapclient.exceptions import CapabilityError, IMAPClientAbortError, IMAPClientError, LoginError
 
-from mailbot import network
+from mailbot import network, oauth
 from mailbot.config import Account, Imap, password
-from mailbot.errors import MailboxMissing, MailboxUnavailable, SignInRefused
+from mailbot.errors import MailboxMissing, MailboxUnavailable, SignInRefused, SignInUnavailable
 from mailbot.intake.cursor import MailboxStatus, Start, start_of
 from mailbot.model import Cursor, Landmark, Location, RawMail
 
@@ -49,15 +49,19 @@ class ImapSession:
 
         Raises:
             MailboxUnavailable: no connection, no trusted TLS, or no answer within `timeout_s`.
-            SignInRefused: the server refused the user name or password.
+            SignInRefused: the server refused the user name, the password or the token, or nobody has signed in.
             ConfigError: the password is not where the configuration says.
         """
-        secret = password(account.imap)
+        by_oauth = account.oauth is not None and not account.imap.has_password
+        secret = "" if by_oauth else password(account.imap)
         with _translated(account):
             client = _connect(account.imap)
             try:
                 client.normalise_times = False
-                _sign_in(client, account, secret)
+                if by_oauth:
+                    _sign_in_by_oauth(client, account)
+                else:
+                    _sign_in(client, account, secret)
                 yield cls(client, account)
             finally:
                 # A clean LOGOUT where possible; on a broken connection just close the socket.
@@ -253,10 +257,7 @@ def _sign_in(client: IMAPClient, account: Account, secret: str) -> None:
     try:
         client.login(account.imap.username, secret)
     except LoginError as problem:
-        # imapclient says LoginError also when the connection broke off during LOGIN.
-        cause = problem.__context__
-        if isinstance(cause, IMAPClientAbortError | OSError):
-            raise cause from None
+        _raise_broken(problem)
         words = str(problem)
         if any(sign in words for sign in _NOT_THE_PASSWORD):
             raise MailboxUnavailable(
@@ -266,6 +267,45 @@ def _sign_in(client: IMAPClient, account: Account, secret: str) -> None:
             f"account {account.name}: {account.imap.host} refused the user name {account.imap.username!r} or its "
             f"password ({words}); correct account.imap.username or the password"
         ) from problem
+
+
+def _sign_in_by_oauth(client: IMAPClient, account: Account) -> None:
+    offered = {name.decode("ascii", "replace").upper() for name in client.capabilities()}
+    mechanism = next((each for each in oauth.MECHANISMS if f"AUTH={each}" in offered), None)
+    if mechanism is None:
+        raise SignInRefused(
+            f"account {account.name}: {account.imap.host} offers no sign-in by OAuth; use a password, or correct "
+            "account.imap.host"
+        )
+    for attempt in (1, 2):
+        try:
+            # A token that has not ended may be refused all the same: it was revoked, or a clock is wrong.
+            token = oauth.access_token(account, renew=attempt == 2)
+            client.sasl_login(mechanism, oauth.sasl(mechanism, account.imap.username, token))
+        except LoginError as problem:
+            _raise_broken(problem)
+            words = str(problem)
+            if any(sign in words for sign in _NOT_THE_PASSWORD):
+                raise MailboxUnavailable(
+                    f"account {account.name}: {account.imap.host} takes no sign-in at present ({words})"
+                ) from problem
+            if attempt == 2:
+                raise SignInRefused(
+                    f"account {account.name}: {account.imap.host} refused the token for "
+                    f"{account.imap.username!r} ({words}); correct account.imap.username, or run "
+                    f"`mailbot login {account.name}`"
+                ) from problem
+        except SignInUnavailable as problem:
+            raise MailboxUnavailable(str(problem)) from problem
+        else:
+            return
+
+
+def _raise_broken(problem: LoginError) -> None:
+    """imapclient says LoginError also when the connection broke off meanwhile."""
+    cause = problem.__context__
+    if isinstance(cause, IMAPClientAbortError | OSError):
+        raise cause from None
 
 
 def _close(client: IMAPClient) -> None:

@@ -6,9 +6,9 @@ import smtplib
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from mailbot import network
+from mailbot import network, oauth
 from mailbot.config import Account, password
-from mailbot.errors import DeliveryDeferred, DeliveryRejected, SignInRefused
+from mailbot.errors import DeliveryDeferred, DeliveryRejected, SignInRefused, SignInUnavailable
 from mailbot.model import Outgoing
 
 
@@ -30,14 +30,18 @@ class SmtpSession:
             ConfigError: the password is not where the configuration says.
         """
         server = account.smtp
-        secret = password(server) if server.username else ""
+        by_oauth = account.oauth is not None and server.username != "" and not server.has_password
+        secret = password(server) if server.username and not by_oauth else ""
         with _translated(account):
             client = _connect(account)
             client.ehlo_or_helo_if_needed()
         try:
             if server.username:
                 with _translated(account):
-                    _sign_in(client, account, secret)
+                    if by_oauth:
+                        _sign_in_by_oauth(client, account)
+                    else:
+                        _sign_in(client, account, secret)
             yield cls(client, account)
         finally:
             try:
@@ -104,13 +108,49 @@ def _sign_in(client: smtplib.SMTP, account: Account, secret: str) -> None:
     try:
         client.login(account.smtp.username, secret)
     except smtplib.SMTPAuthenticationError as problem:
-        words = _text(problem.smtp_error)
-        if 400 <= problem.smtp_code < 500:
-            raise DeliveryDeferred(f"{account.smtp.host} takes no sign-in at present ({words})") from problem
+        words = _refusal(problem, account)
         raise SignInRefused(
             f"account {account.name}: {account.smtp.host} refused the user name {account.smtp.username!r} or its "
             f"password ({words}); correct account.smtp.username or the password"
         ) from problem
+
+
+def _refusal(problem: smtplib.SMTPAuthenticationError, account: Account) -> str:
+    """The server's words for a sign-in that it refuses for good.
+
+    Raises:
+        DeliveryDeferred: it does so only at present (4yz).
+    """
+    words = _text(problem.smtp_error)
+    if 400 <= problem.smtp_code < 500:
+        raise DeliveryDeferred(f"{account.smtp.host} takes no sign-in at present ({words})") from problem
+    return words
+
+
+def _sign_in_by_oauth(client: smtplib.SMTP, account: Account) -> None:
+    offered = client.esmtp_features.get("auth", "").upper().split()
+    mechanism = next((each for each in oauth.MECHANISMS if each in offered), None)
+    if mechanism is None:
+        raise SignInRefused(
+            f"account {account.name}: {account.smtp.host} offers no sign-in by OAuth; use a password, or correct "
+            "account.smtp.host or account.smtp.security"
+        )
+    for attempt in (1, 2):
+        try:
+            # A token that has not ended may be refused all the same: it was revoked, or a clock is wrong.
+            token = oauth.access_token(account, renew=attempt == 2)
+            client.auth(mechanism, oauth.sasl(mechanism, account.smtp.username, token))  # type: ignore[arg-type]
+        except smtplib.SMTPAuthenticationError as problem:
+            words = _refusal(problem, account)
+            if attempt == 2:
+                raise SignInRefused(
+                    f"account {account.name}: {account.smtp.host} refused the token for {account.smtp.username!r} "
+                    f"({words}); correct account.smtp.username, or run `mailbot login {account.name}`"
+                ) from problem
+        except SignInUnavailable as problem:
+            raise DeliveryDeferred(str(problem)) from problem
+        else:
+            return
 
 
 def _answer(code: int, words: bytes | str) -> DeliveryDeferred | DeliveryRejected:
