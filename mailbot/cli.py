@@ -398,9 +398,9 @@ def login(
     account: Annotated[
         str | None, typer.Argument(metavar="[ACCOUNT]", help="Name of the account, where there are several.")
     ] = None,
-    browser: Annotated[
-        bool, typer.Option("--browser/--no-browser", help="Open the browser here, or only print where to go.")
-    ] = True,
+    no_browser: Annotated[
+        bool, typer.Option("--no-browser", help="Open no browser here; print where to go, and take what it ends at.")
+    ] = False,
     config: ConfigOption = DEFAULT_CONFIG,
 ) -> None:
     """Sign in to an account that uses OAuth (Microsoft 365, Gmail); needed once, and when a sign-in has ended.
@@ -412,7 +412,7 @@ def login(
 
     settings = load_config(config)
     chosen = logging_in.choose(settings, account)
-    logging_in.sign_in(chosen, console.out, open_browser=browser)
+    logging_in.sign_in(chosen, console.out, open_browser=not no_browser)
     for words in logging_in.prove(chosen):
         console.out.print(words, highlight=False, markup=False, soft_wrap=True)
 

@@ -10,7 +10,7 @@ import pytest
 from pydantic import BaseModel
 
 from mailbot.campaign import load_campaign
-from mailbot.config import SHIPPED, Account, Config, Imap, Smtp, load_config, password
+from mailbot.config import SHIPPED, Account, Config, Imap, OAuth, Smtp, load_config, password
 from mailbot.errors import ConfigError
 
 EXAMPLE = (SHIPPED / "config.example.toml").read_text("utf-8")
@@ -26,7 +26,7 @@ def problems_of(text: str, tmp_path: Path) -> list[str]:
 
 def documented() -> dict[str, object]:
     """The example with every commented default switched on, but for the other ways to give a password."""
-    text = re.sub(r"(?m)^# (?=\w+ = )(?!password_)", "", EXAMPLE)
+    text = re.sub(r"(?m)^# (?=\w+ = |\[)(?!password_)", "", EXAMPLE)
     return tomllib.loads(text)
 
 
@@ -43,8 +43,8 @@ def test_example_names_every_key() -> None:
             assert set(document[name]) == keys_of(section), name  # type: ignore[call-overload]
     (account,) = document["account"]  # type: ignore[misc]
     assert set(account) == keys_of(Account)
-    for name, server in (("imap", Imap), ("smtp", Smtp)):
-        block = re.search(rf"(?s)\[account\.{name}\](.*?)(\n\[|\Z)", EXAMPLE)
+    for name, server in (("imap", Imap), ("smtp", Smtp), ("oauth", OAuth)):
+        block = re.search(rf"(?s)\[account\.{name}\](.*?)(\n(?:# )?\[|\Z)", EXAMPLE)
         assert block
         assert set(re.findall(r"(?m)^(?:# )?(\w+) = ", block[1])) == keys_of(server)
 
@@ -53,8 +53,14 @@ def test_example_shows_the_real_defaults(tmp_path: Path) -> None:
     path = tmp_path / "config.toml"
     path.write_text(EXAMPLE, "utf-8")
     as_shipped = load_config(path)
-    path.write_text(re.sub(r"(?m)^# (?=\w+ = )(?!password_)", "", EXAMPLE), "utf-8")
-    assert load_config(path) == as_shipped
+    path.write_text(re.sub(r"(?m)^# (?=\w+ = |\[)(?!password_)", "", EXAMPLE), "utf-8")
+    shown = load_config(path)
+    (account,) = shown.account
+    assert shown.model_copy(update={"account": (account.model_copy(update={"oauth": None}),)}) == as_shipped
+    assert account.oauth is not None
+    plain = OAuth(provider="microsoft", client_id=account.oauth.client_id)
+    assert account.oauth.model_copy(update={"token_file": ""}) == plain
+    assert Path(account.oauth.token_file) == tmp_path / "oauth-pledges.json"
 
 
 def test_every_problem_at_once_with_its_line(tmp_path: Path) -> None:
@@ -80,7 +86,7 @@ def test_a_problem_in_the_second_account_names_its_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (('password_env = "MAILBOT_IMAP_PASSWORD"', ""), "exactly one of password_env"),
+        (('password_env = "MAILBOT_IMAP_PASSWORD"', ""), "imap needs one of password_env"),
         (('# security = "tls"', 'security = "none"'), "loopback addresses only"),
         (('# time_zone = "Europe/London"', 'time_zone = "Mars"'), "IANA time zone"),
         (('# url = "sqlite:///mailbot.db"', 'url = "mysql://x"'), "store.url"),
@@ -184,3 +190,28 @@ def test_a_broken_campaign_names_file_and_line(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         load_campaign([tmp_path])
     assert [problem.split(": ")[0] for problem in caught.value.problems] == [f"{path}:2", f"{path}:7"]
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"provider": "other"}, "needs scopes"),
+        ({"provider": "other", "scopes": ["a"]}, "needs token_url"),
+        ({"provider": "other", "scopes": ["a"], "token_url": "https://x.example/"}, "needs device_url"),
+        ({"provider": "microsoft", "token_url": "http://x.example/"}, "token_url must begin with https://"),
+        ({"provider": "google", "flow": "device"}, "browser"),
+        ({"provider": "microsoft", "flow": "client_credentials"}, "needs one of client_secret_env"),
+        ({"provider": "microsoft", "client_secret_env": "A", "client_secret_file": "b"}, "not several"),
+    ],
+)
+def test_an_oauth_section_that_cannot_work_says_why(given: dict[str, object], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        OAuth.model_validate({"client_id": "x", **given})
+
+
+def test_what_the_providers_are_asked_for() -> None:
+    microsoft = OAuth(provider="microsoft", client_id="x", tenant="example.org")
+    assert microsoft.endpoints.token == "https://login.microsoftonline.com/example.org/oauth2/v2.0/token"
+    assert (microsoft.flow, "offline_access" in microsoft.wanted_scopes) == ("device", True)
+    google = OAuth(provider="google", client_id="x")
+    assert (google.flow, google.wanted_scopes) == ("browser", ("https://mail.google.com/",))

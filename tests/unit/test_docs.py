@@ -15,7 +15,7 @@ from pydantic import BaseModel
 
 from mailbot.campaign import load_campaign
 from mailbot.cli import app
-from mailbot.config import Account, Config, Imap, Smtp
+from mailbot.config import Account, Config, Imap, OAuth, Smtp
 from mailbot.filing import Store
 from mailbot.filing.schema import metadata
 from mailbot.model import Acknowledgement, Decision, Location, Outgoing, OutgoingKind, OutgoingState, RawMail, Template
@@ -36,6 +36,8 @@ OURS = re.compile(
     r"(?:mailbot|docs|rules|templates|tests|benchmarks|\.ci)/[\w./*-]*"
     r"|(?:README|CONTRIBUTING|CHANGELOG)\.md|LICENSE|Makefile|pyproject\.toml|constraints\.txt|config\.example\.toml"
 )
+#: the sections of an account
+PARTS: dict[str, type[BaseModel]] = {"imap": Imap, "smtp": Smtp, "oauth": OAuth}
 every_page = pytest.mark.parametrize("page", PAGES, ids=IDS)
 
 
@@ -125,6 +127,10 @@ def test_toml_blocks_hold_known_keys(page: Path) -> None:
             document = tomllib.loads(block)
             assert set(document) <= set(Config.model_fields)
             for section, values in document.items():
+                if section == "account":
+                    # A piece of one account: its own sections.
+                    assert all(set(each) <= set(PARTS[part].model_fields) for part, each in values.items())
+                    continue
                 model = Config.model_fields[section].annotation
                 assert isinstance(model, type) and issubclass(model, BaseModel)
                 assert set(values) <= set(model.model_fields)
@@ -152,6 +158,7 @@ def sections() -> dict[str, tuple[type[BaseModel], BaseModel]]:
         "`[[account]]`": (Account, account),
         "`[account.imap]`": (Imap, account.imap),
         "`[account.smtp]`": (Smtp, account.smtp),
+        "`[account.oauth]`": (OAuth, OAuth(provider="microsoft", client_id="x")),
     }
 
 
@@ -163,6 +170,8 @@ def test_configuration_table_is_the_configuration(heading: str) -> None:
     for key, field in model.model_fields.items():
         if field.is_required():
             assert table[key] == "required", key
+        elif field.annotation == OAuth | None:
+            assert (table[key], field.default) == ("none", None)
         elif key != "password_env":  # filled in above, because one of the three ways has to be
             told = tomllib.loads(f"value = {table[key].strip('`')}")["value"]
             actual = getattr(defaults, key)
