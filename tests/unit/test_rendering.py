@@ -18,7 +18,7 @@ from mailbot.model import Address
 from mailbot.rendering import Templates, build_mail, one_line, short_sentence, without_links
 from mailbot.replying import compose
 from mailbot.reviewing import digest
-from tests.unit.mail_factories import SENDER, shipped_templates
+from tests.unit.mail_factories import SENDER, SHIPPED_TEMPLATES, shipped_templates
 
 #: what mail programs turn into a link by themselves
 AUTOLINK = re.compile(r"[a-z]://\S|\bwww\.\w|\b(?:mailto|tel):\w|\w\.[^\W\d_]{2}|\w@\w", re.I)
@@ -327,3 +327,38 @@ def test_moments_are_in_the_campaigns_zone(tmp_path: Path) -> None:
     at = datetime(2026, 7, 1, 22, 30, tzinfo=UTC)
     paris = Templates([folder], language="fr-FR", time_zone=ZoneInfo("Europe/Paris"))
     assert paris.render("a.txt", at=at) == "2 juillet 2026; 2 juillet 2026, 00:30\n"
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance (WCAG 2.2) of "#rrggbb"."""
+    shares = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    red, green, blue = (share / 12.92 if share <= 0.04045 else ((share + 0.055) / 1.055) ** 2.4 for share in shares)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def contrast(one: str, other: str) -> float:
+    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_text_can_be_read_on_every_ground(scheme: str) -> None:
+    assert contrast("#000000", "#ffffff") == pytest.approx(21)
+    light, _, dark = (
+        (SHIPPED_TEMPLATES / "style.css").read_text("utf-8").partition("@media (prefers-color-scheme: dark)")
+    )
+    sheet = {"light": light, "dark": dark}[scheme]
+    rules = re.findall(r"([^{}]+)\{([^{}]*)\}", sheet)
+    texts = {value for _, rule in rules for value in re.findall(r"(?<![\w-])color: (#\w{6})", rule)}
+    # Bars hold no text.
+    grounds = {
+        value
+        for name, rule in rules
+        for value in re.findall(r"background-color: (#\w{6})", rule)
+        if ".track" not in name
+    }
+    assert len(texts) >= 3 and len(grounds) >= 3
+    weak = {
+        (text, ground): contrast(text, ground) for text in texts for ground in grounds if contrast(text, ground) < 4.5
+    }
+    assert weak == {}
