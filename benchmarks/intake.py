@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.mails import mixed_mails
-from mailbot import pipeline
+from mailbot import pipeline, replies
 from mailbot.app import load_parts, load_shown, open_store
 from mailbot.config import load_config
 from mailbot.pipeline import Parts
@@ -77,7 +77,7 @@ def whole(server: Dovecot, account: DovecotAccount, folder: Path, mails: int) ->
     clock = Clock()
     pipeline.read = clock.around("reading", pipeline.read)
     pipeline.screen = clock.around("screening", pipeline.screen)
-    pipeline.compose = clock.around("replying", pipeline.compose)
+    replies.write_or_park = clock.around("replying", replies.write_or_park)
 
     class Timed:
         classify = staticmethod(clock.around("classifying", parts.classifier.classify))

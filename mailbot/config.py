@@ -273,6 +273,7 @@ class Account(_Section):
     aliases: tuple[Address, ...] = ()
     mailboxes: Annotated[tuple[str, ...], Field(min_length=1)] = ("INBOX",)
     poll_interval_s: Seconds = 60.0
+    idle: bool = True
     authserv_id: str = ""
     imap: Imap
     smtp: Smtp

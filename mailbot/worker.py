@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import random
-import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from functools import partial
+from threading import Event, Lock, Thread
 from typing import Protocol
 
 import structlog
@@ -114,9 +114,11 @@ class Worker:
         self._store = store
         self._progress = progress or Silent()
         self._now = now
-        self._stopping = threading.Event()
-        self._handling = threading.Lock()
-        self._sending = threading.Lock()
+        self._stopping = Event()
+        self._handling = Lock()
+        #: wakes the thread that handles, and for each account the one that sends
+        self._came_in = Event()
+        self._to_send = {account.name: Event() for account in self._config.account}
         self._trouble: dict[str, _Trouble] = {}
         self._fine: set[str] = set()
         #: what was last said about the end of an account's sign-in
@@ -156,22 +158,14 @@ class Worker:
                     return
                 outcomes = pipeline.handle(mails, parts, self._store, now=self._now())
                 self._alert(parts.policy)
+            self._ring_to_send()
             for handled in outcomes:
                 self._tell(handled)
 
     def send(self) -> None:
         """Sends what is due, account by account; nothing in a dry run."""
-        if self._dry_run:
-            return
-        with self._sending:
-            # What is in `sending` beyond its lease was left there by an outcome that could not be written down. Its
-            # Message-ID stays the same.
-            if not self._guarded("store", self._take_up):
-                return
-            for account in self._config.account:
-                if self._left_alone(f"smtp:{account.name}"):
-                    continue
-                self._guarded(f"smtp:{account.name}", partial(self._send, account))
+        for account in self._config.account:
+            self._send_for(account)
 
     def digest(self) -> bool:
         """Makes the digest of the last period that has ended, unless it was made; true when it was made now."""
@@ -214,35 +208,87 @@ class Worker:
         self.send()
 
     def run(self) -> None:
-        """Runs until `stop` is called; a mail that is being handled or sent is finished first."""
+        """Runs until `stop` is called; a mail that is being handled or sent is finished first.
+
+        Each account is received and sent by threads of its own, so that one that hangs holds up no other; one thread
+        handles what came in.
+        """
         jobs = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
         scheduler = BackgroundScheduler(timezone=UTC, job_defaults=jobs)
-        for account in self._config.account:
-            scheduler.add_job(
-                self._watch, "interval", [account], seconds=account.poll_interval_s, next_run_time=self._now()
-            )
-        scheduler.add_job(self.send, "interval", seconds=_SEND_INTERVAL_S, id="send", next_run_time=self._now())
-        scheduler.add_job(self._digest_and_send, cron_trigger(self._config.digest.cron, self._config.time_zone))
+        scheduler.add_job(self._digest, cron_trigger(self._config.digest.cron, self._config.time_zone))
         # Made now: a digest that fell due while nothing ran; and soon: one that could not be made at its time.
-        scheduler.add_job(self._digest_and_send, "interval", seconds=_DIGEST_INTERVAL_S, next_run_time=self._now())
+        scheduler.add_job(self._digest, "interval", seconds=_DIGEST_INTERVAL_S, next_run_time=self._now())
+        threads = [Thread(target=self._keep_handling, name="handle")]
+        for account in self._config.account:
+            threads.append(Thread(target=self._keep_receiving, args=(account,), name=f"imap:{account.name}"))
+            threads.append(Thread(target=self._keep_sending, args=(account,), name=f"smtp:{account.name}"))
         scheduler.start()
+        for thread in threads:
+            thread.start()
         _log.info("at work", accounts=[account.name for account in self._config.account])
         try:
             self._stopping.wait()
         finally:
+            self._ring()
             scheduler.shutdown(wait=True)
+            for thread in threads:
+                thread.join()
 
     def stop(self) -> None:
         """Asks the worker to end; returns at once. Safe in a signal handler."""
         self._stopping.set()
 
+    # --- threads ---
+
+    def _keep_receiving(self, account: Account) -> None:
+        key = f"imap:{account.name}"
+        while not self._stopping.is_set():
+            done = self._guarded(key, partial(self._receive_until_it_ends, account))
+            # A mailbox that is missing is no reason to wait longer, nor to look oftener.
+            wait_s = 0.0 if done else self._seconds_left_alone(key)
+            self._stopping.wait(wait_s or account.poll_interval_s)
+
+    def _receive_until_it_ends(self, account: Account) -> None:
+        """Receives over one connection for as long as the server tells of new mail; once where it does not."""
+        with ImapSession.open(account) as session:
+            while not self._stopping.is_set():
+                self._receive_all(session, account)
+                self._worked(f"imap:{account.name}")
+                if not (account.idle and session.can_idle):
+                    return
+                session.idle(account.mailboxes[0], account.poll_interval_s, self._stopping.is_set)
+
+    def _keep_handling(self) -> None:
+        while not self._stopping.is_set():
+            self._came_in.clear()
+            self._guarded("store", self.handle_pending)
+            self._came_in.wait(_SEND_INTERVAL_S)
+
+    def _keep_sending(self, account: Account) -> None:
+        while not self._stopping.is_set():
+            self._to_send[account.name].clear()
+            self._send_for(account)
+            self._to_send[account.name].wait(_SEND_INTERVAL_S)
+
+    def _ring(self) -> None:
+        """Wakes every thread."""
+        for bell in (self._came_in, *self._to_send.values()):
+            bell.set()
+
+    def _ring_to_send(self) -> None:
+        for bell in self._to_send.values():
+            bell.set()
+
     # --- steps ---
 
-    def _watch(self, account: Account) -> None:
-        if not self._left_alone(f"imap:{account.name}"):
-            self.receive(account)
-        self._guarded("store", self.handle_pending)
-        self.send()
+    def _send_for(self, account: Account) -> None:
+        key = f"smtp:{account.name}"
+        if self._dry_run or self._seconds_left_alone(key):
+            return
+        # What is in `sending` beyond its lease was left there by an outcome that could not be written down. Its
+        # Message-ID stays the same.
+        if self._guarded("store", self._take_up):
+            self._guarded(key, partial(self._send, account))
 
     def _take_up(self) -> None:
         with self._store.write() as tx:
@@ -250,22 +296,26 @@ class Worker:
         if taken:
             _log.info("taking up what was being sent", count=taken)
 
-    def _left_alone(self, key: str) -> bool:
+    def _seconds_left_alone(self, key: str) -> float:
+        """How long a server that failed is left alone, from now."""
         trouble = self._trouble.get(key)
-        return trouble is not None and self._now() < trouble.until
+        return 0.0 if trouble is None else max((trouble.until - self._now()).total_seconds(), 0.0)
 
-    def _digest_and_send(self) -> None:
+    def _digest(self) -> None:
         if self._guarded("digest", self.digest):
-            self.send()
+            self._ring_to_send()
 
     def _receive(self, account: Account) -> None:
-        missing: list[MailboxMissing] = []
         with ImapSession.open(account) as session:
-            for mailbox in account.mailboxes:
-                try:
-                    self._receive_mailbox(session, account, mailbox)
-                except MailboxMissing as problem:
-                    missing.append(problem)  # the account's other mailboxes are read all the same
+            self._receive_all(session, account)
+
+    def _receive_all(self, session: ImapSession, account: Account) -> None:
+        missing: list[MailboxMissing] = []
+        for mailbox in account.mailboxes:
+            try:
+                self._receive_mailbox(session, account, mailbox)
+            except MailboxMissing as problem:
+                missing.append(problem)  # the account's other mailboxes are read all the same
         self._mind_the_sign_in(account)
         if missing:
             raise missing[0]
@@ -300,6 +350,7 @@ class Worker:
                 tx.mails.move_cursor(batch.cursor)
             if new:
                 _log.info("fetched", account=account.name, mailbox=mailbox, count=new)
+                self._came_in.set()
                 self._progress.fetched(new)
             if self._stopping.is_set():
                 return
@@ -357,6 +408,10 @@ class Worker:
             with suppress(MailbotError), self._store.write() as tx:
                 tx.journal.note(key, str(problem), now=self._now())
             return False
+        self._worked(key)
+        return True
+
+    def _worked(self, key: str) -> None:
         self._trouble.pop(key, None)
         if key not in self._fine:
             # The notice may be an earlier worker's.
@@ -364,7 +419,6 @@ class Worker:
                 with self._store.write() as tx:
                     tx.journal.clear(key)
                 self._fine.add(key)
-        return True
 
     def _wait_after(self, key: str, problem: MailbotError) -> float:
         failures = self._trouble[key].failures + 1 if key in self._trouble else 1

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -21,6 +22,10 @@ from mailbot.model import Cursor, Landmark, Location, RawMail
 _UID_WINDOW = 50_000
 #: sizes asked for at once
 _SIZE_CHUNK = 500
+#: seconds in IDLE at a time: servers end it after 30 minutes, routers and firewalls forget a silent connection earlier
+_IDLE_S = 540.0
+#: seconds between two looks at whether to stop
+_IDLE_SLICE_S = 1.0
 #: mails fetched at once, however small they are
 _BATCH_COUNT = 100
 #: answers to LOGIN that say nothing about the password (RFC 5530)
@@ -41,6 +46,8 @@ class ImapSession:
     def __init__(self, client: IMAPClient, account: Account) -> None:
         self._client = client
         self._account = account
+        #: UIDNEXT of each mailbox when it was last read
+        self._uid_next: dict[str, int] = {}
 
     @classmethod
     @contextmanager
@@ -110,6 +117,39 @@ class ImapSession:
             uid_next = answer.get(b"UIDNEXT") or max(self._client.search("ALL"), default=0) + 1
             return MailboxStatus(uid_validity=int(answer[b"UIDVALIDITY"]), uid_next=int(uid_next))
 
+    @property
+    def can_idle(self) -> bool:
+        """The server tells of new mail by itself (RFC 2177)."""
+        with _translated(self._account):
+            return bool(self._client.has_capability("IDLE"))
+
+    def idle(self, mailbox: str, seconds: float, stopping: Callable[[], bool]) -> None:
+        """Waits until something new lies in a mailbox, or the time is over, or it is to stop.
+
+        Args:
+            mailbox: one that `receive` has just read.
+            seconds: at most so long; bounded by what servers and the machines on the way bear.
+            stopping: looked at every second.
+
+        Raises:
+            MailboxMissing, MailboxUnavailable: as `examine`.
+        """
+        if self.examine(mailbox).uid_next != self._uid_next.get(mailbox):
+            return
+        end = time.monotonic() + min(seconds, _IDLE_S)
+        with _translated(self._account):
+            self._client.idle()
+            news = False
+            while not news and not stopping() and (left := end - time.monotonic()) > 0:
+                began, slice_s = time.monotonic(), min(left, _IDLE_SLICE_S)
+                heard = self._client.idle_check(timeout=slice_s)
+                news = any(len(each) > 1 and each[1] in (b"EXISTS", b"RECENT") for each in heard)
+                # On a connection that is gone it answers nothing, at once and for ever; only DONE tells.
+                if not heard and time.monotonic() - began < slice_s / 2:
+                    break
+            # The server has `timeout_s` to answer: what is silent now has been silent for long.
+            self._client.idle_done()
+
     def receive(
         self,
         mailbox: str,
@@ -134,6 +174,7 @@ class ImapSession:
             Batches, each with the cursor to save with it; at least one when the cursor has to move.
         """
         status = self.examine(mailbox)
+        self._uid_next[mailbox] = status.uid_next
         begin = cursor.since if cursor is not None else since
         start = start_of(cursor, status, self._seen_at(cursor.landmark if cursor is not None else None))
         if start is Start.CURSOR and cursor is not None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from mailbot import cli, pipeline
+from mailbot import cli, pipeline, replies
 from mailbot.classifying import Classifier
 from mailbot.filing.records import Records
 
@@ -18,7 +18,7 @@ STAGES: dict[str, tuple[Any, str]] = {
     "screening": (pipeline, "screen"),
     "classifying": (Classifier, "classify"),
     "filing": (Records, "file"),
-    "replying": (pipeline, "compose"),
+    "replying": (replies, "compose"),
 }
 
 

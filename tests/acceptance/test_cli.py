@@ -395,7 +395,7 @@ def init(folder: Path, **changed: str) -> Any:
 
 
 def test_init_writes_what_check_accepts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MAILBOT_PASSWORD", "secret")
+    monkeypatch.setenv("MAILBOT_PASSWORD", "hush-hush")
     folder = tmp_path / "leeds"
     done = init(folder)
     assert (done.code, done.err) == (0, "")
@@ -405,7 +405,7 @@ def test_init_writes_what_check_accepts(tmp_path: Path, monkeypatch: pytest.Monk
     ]
     assert "MAILBOT_PASSWORD" in done.out
     config = folder / "config.toml"
-    assert "secret" not in config.read_text("utf-8")
+    assert "hush-hush" not in config.read_text("utf-8")
 
     findings = {}
     checked = mailbot("check", "--json", "-c", config)

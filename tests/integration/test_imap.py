@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -267,3 +269,53 @@ def test_ca_file_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     account = account_for(Box("localhost", 993, "u", print), security="tls", ca_file=str(tmp_path / "no.pem"))
     with pytest.raises(MailboxUnavailable, match=r"account\.imap\.ca_file"), ImapSession.open(account):
         pass
+
+
+# --- waiting for news ---
+
+
+def idle(session: ImapSession, seconds: float = 30.0, stopping: Callable[[], bool] = lambda: False) -> float:
+    """Receives, then waits for news; how long that took, in seconds."""
+    list(session.receive("INBOX", None, since=LONG_AGO, batch_octets=1_000_000, max_size_octets=100_000))
+    start = time.monotonic()
+    session.idle("INBOX", seconds, stopping)
+    return time.monotonic() - start
+
+
+def test_idle_ends_when_a_mail_comes(box: Box) -> None:
+    with ImapSession.open(account_for(box)) as session:
+        assert session.can_idle
+        later = threading.Timer(0.3, box.append, ("INBOX", mail(1)))
+        later.start()
+        assert 0.2 < idle(session) < 20
+        later.join()
+        # The connection is as good as before.
+        batches = list(session.receive("INBOX", None, since=LONG_AGO, batch_octets=10**6, max_size_octets=10**5))
+        assert octets_in(batches) == [mail(1)]
+
+
+def test_idle_does_not_begin_when_a_mail_has_come_meanwhile(box: Box) -> None:
+    with ImapSession.open(account_for(box)) as session:
+        list(session.receive("INBOX", None, since=LONG_AGO, batch_octets=10**6, max_size_octets=10**5))
+        box.append("INBOX", mail(1))
+        start = time.monotonic()
+        session.idle("INBOX", 30, lambda: False)
+        assert time.monotonic() - start < 10
+
+
+def test_idle_ends_in_time_and_when_told(box: Box) -> None:
+    with ImapSession.open(account_for(box)) as session:
+        assert 0.2 < idle(session, 0.3) < 20
+        assert idle(session, 60, lambda: True) < 20
+
+
+def test_idle_on_a_server_that_goes_away() -> None:
+    with EmbeddedImap() as server:
+        box = Box(server.host, server.port, server.user, server.append)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("IMAP_SECRET", server.password)
+            with pytest.raises(MailboxUnavailable), ImapSession.open(account_for(box)) as session:
+                later = threading.Timer(0.3, server.stop)
+                later.start()
+                idle(session)
+        later.join()
