@@ -6,6 +6,7 @@
       ConfigError(problems)      the operator's mistake: no traceback, every problem at once, exit code 2
       TransientError             goes away by waiting: retried with back-off
         MailboxUnavailable         the IMAP server cannot be reached, or broke off
+          FetchRefused               it does not give some mails that it has
         StoreUnavailable           the database cannot be reached, is locked, or its disk is full
         SignInUnavailable          the OAuth server cannot be asked for a token at present
         DeliveryDeferred           the SMTP server said 4yz, or could not be reached (RFC 5321 section 4.2.1)
@@ -20,7 +21,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class MailbotError(Exception):
@@ -45,6 +46,19 @@ class TransientError(MailbotError):
 
 class MailboxUnavailable(TransientError):
     """The IMAP server cannot be reached, refused TLS, or broke off."""
+
+
+class FetchRefused(MailboxUnavailable):
+    """The IMAP server does not give some mails that it has: it says no, or breaks off with an error of its own.
+
+    Args:
+        words: one sentence.
+        uids: the mails that were asked for together.
+    """
+
+    def __init__(self, words: str, uids: Sequence[int]) -> None:
+        super().__init__(words)
+        self.uids = tuple(uids)
 
 
 class StoreUnavailable(TransientError):

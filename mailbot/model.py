@@ -142,6 +142,8 @@ class RawMail:
     in_junk: bool = False
     #: cut off after intake.max_size_octets; the rest is in the mailbox only
     partial: bool = False
+    #: why the server does not give it, in its words; the octets are empty then
+    refused: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from mailbot import digests, oauth, pipeline, replies
 from mailbot.config import Account
-from mailbot.errors import MailbotError, MailboxMissing, SignInRefused
+from mailbot.errors import FetchRefused, MailbotError, MailboxMissing, SignInRefused
 from mailbot.filing import Store
 from mailbot.intake import ImapSession
 from mailbot.model import Outgoing, OutgoingState, QueuedOutgoing
@@ -36,6 +36,8 @@ _LONGEST_WAIT_S = 900
 #: mail filed in one transaction, and its octets, which bound the memory in use
 _HANDLE_COUNT = 25
 _HANDLE_OCTETS = 8_000_000
+#: refusals of one and the same mail after which the mailbox is read on without it
+_REFUSALS = 3
 #: mail sent over one connection
 _SEND_COUNT = 100
 _MINUTE = timedelta(minutes=1)
@@ -85,6 +87,14 @@ class _Trouble:
     until: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class _Refused:
+    """The first of the mails that a server did not give, and how often in a row."""
+
+    uid: int
+    times: int
+
+
 class Worker:
     """Runs the jobs, once or until stopped. One worker for one store (`Store.exclusive`).
 
@@ -120,6 +130,7 @@ class Worker:
         self._came_in = Event()
         self._to_send = {account.name: Event() for account in self._config.account}
         self._trouble: dict[str, _Trouble] = {}
+        self._refused: dict[tuple[str, str], _Refused] = {}
         self._fine: set[str] = set()
         #: what was last said about the end of an account's sign-in
         self._warned: dict[str, str | None] = {
@@ -316,6 +327,9 @@ class Worker:
                 self._receive_mailbox(session, account, mailbox)
             except MailboxMissing as problem:
                 missing.append(problem)  # the account's other mailboxes are read all the same
+            except FetchRefused as problem:
+                self._note_refusal(account, mailbox, problem)
+                raise
         self._mind_the_sign_in(account)
         if missing:
             raise missing[0]
@@ -333,7 +347,8 @@ class Worker:
         self._warned[account.name] = words
 
     def _receive_mailbox(self, session: ImapSession, account: Account, mailbox: str) -> None:
-        intake = self._config.intake
+        intake, place = self._config.intake, (account.name, mailbox)
+        refused = self._refused.get(place)
         with self._store.read() as tx:
             cursor = tx.mails.cursor(account.name, mailbox)
         for batch in session.receive(
@@ -343,6 +358,8 @@ class Worker:
             read_older=intake.older == "file",
             batch_octets=intake.batch_octets,
             max_size_octets=intake.max_size_octets,
+            one_by_one=refused is not None,
+            leave_out=refused.uid if refused is not None and refused.times >= _REFUSALS else None,
         ):
             # Mail and cursor in one transaction: a crash before it fetches again, a crash after it has both.
             with self._store.write() as tx:
@@ -354,6 +371,14 @@ class Worker:
                 self._progress.fetched(new)
             if self._stopping.is_set():
                 return
+        self._refused.pop(place, None)
+
+    def _note_refusal(self, account: Account, mailbox: str, problem: FetchRefused) -> None:
+        """A mail that the server does not give is looked for one by one, and left out when it is found for good."""
+        before, uid = self._refused.get((account.name, mailbox)), problem.uids[0]
+        again = before is not None and before.uid == uid and len(problem.uids) == 1
+        times = before.times + 1 if again and before is not None else 1
+        self._refused[account.name, mailbox] = _Refused(uid=uid, times=times)
 
     def _alert(self, policy: Policy) -> None:
         """Tells the coordinator, once a day, that the circuit breaker holds every answer."""

@@ -23,6 +23,11 @@ _FILED = (
 )
 
 
+def _digest(raw: RawMail) -> str:
+    # What the server did not give is told apart by its place.
+    return sha256(repr(raw.location).encode() if raw.refused else raw.octets).hexdigest()
+
+
 class Mails:
     """Rows of `mail`, `sighting` and `mailbox_cursor` in one transaction."""
 
@@ -79,7 +84,7 @@ class Mails:
         Returns:
             How many were new.
         """
-        digests = [sha256(raw.octets).hexdigest() for raw in arrived]
+        digests = [_digest(raw) for raw in arrived]
         by_digest = dict(zip(reversed(digests), reversed(arrived), strict=True))
         known = set(self._connection.scalars(select(mail.c.sha256).where(mail.c.sha256.in_(by_digest))))
         new: list[dict[str, Any]] = [
@@ -92,7 +97,12 @@ class Mails:
                 "partial": raw.partial,
                 "archive": archive_before is not None and raw.internal_date < archive_before,
                 "fetched_at": now,
-                "state": "new",
+                "state": "parked" if raw.refused else "new",
+                "stage": "intake" if raw.refused else None,
+                "error": raw.refused or None,
+                "parked_at": now if raw.refused else None,
+                "parked_subject": "" if raw.refused else None,
+                "parked_sender": "" if raw.refused else None,
             }
             for digest, raw in reversed(by_digest.items())
             if digest not in known
@@ -176,10 +186,25 @@ class Mails:
         )
 
     def unpark(self) -> int:
-        """Lets every parked mail be handled again; returns how many."""
-        return self._connection.execute(
-            update(mail).where(mail.c.state == "parked").values(state="new", stage=None, error=None)
-        ).rowcount
+        """Lets every parked mail be handled again; returns how many.
+
+        What a server did not give is asked for again: its row goes, and the cursor goes back to it.
+        """
+        refused = self._connection.execute(
+            select(mail.c.id, sighting.c.account, sighting.c.mailbox, sighting.c.uid_validity, sighting.c.uid)
+            .join(sighting, sighting.c.mail_id == mail.c.id)
+            .where(mail.c.state == "parked", mail.c.stage == "intake")
+        ).all()
+        for row in refused:
+            at = (mailbox_cursor.c.account == row.account, mailbox_cursor.c.mailbox == row.mailbox)
+            back = update(mailbox_cursor).where(
+                *at, mailbox_cursor.c.uid_validity == row.uid_validity, mailbox_cursor.c.next_uid > row.uid
+            )
+            self._connection.execute(back.values(next_uid=row.uid))
+            for column in (sighting.c.mail_id, mail_octets.c.mail_id, mail.c.id):
+                self._connection.execute(delete(column.table).where(column == row.id))
+        again = update(mail).where(mail.c.state == "parked").values(state="new", stage=None, error=None)
+        return self._connection.execute(again).rowcount + len(refused)
 
     def parked(self) -> tuple[ParkedMail, ...]:
         """Every mail that is set aside, oldest first."""

@@ -14,7 +14,7 @@ from imapclient.exceptions import CapabilityError, IMAPClientAbortError, IMAPCli
 
 from mailbot import network, oauth
 from mailbot.config import Account, Imap, password
-from mailbot.errors import MailboxMissing, MailboxUnavailable, SignInRefused, SignInUnavailable
+from mailbot.errors import FetchRefused, MailboxMissing, MailboxUnavailable, SignInRefused, SignInUnavailable
 from mailbot.intake.cursor import MailboxStatus, Start, start_of
 from mailbot.model import Cursor, Landmark, Location, RawMail
 
@@ -28,6 +28,8 @@ _IDLE_S = 540.0
 _IDLE_SLICE_S = 1.0
 #: mails fetched at once, however small they are
 _BATCH_COUNT = 100
+#: words of imaplib when the connection is gone, and not the server's own
+_BROKEN_OFF = ("socket error", "EOF", "unterminated", "timed out")
 #: answers to LOGIN that say nothing about the password (RFC 5530)
 _NOT_THE_PASSWORD = ("[UNAVAILABLE]", "[INUSE]", "[LIMIT]", "[SERVERBUG]", "[CONTACTADMIN]")
 
@@ -159,6 +161,8 @@ class ImapSession:
         read_older: bool = False,
         batch_octets: int,
         max_size_octets: int,
+        one_by_one: bool = False,
+        leave_out: int | None = None,
     ) -> Iterator[Batch]:
         """Fetches what is new in a mailbox, in batches, oldest first.
 
@@ -169,9 +173,15 @@ class ImapSession:
             read_older: begin at the mailbox's first mail all the same.
             batch_octets: bound on one batch, in octets as the server counts them.
             max_size_octets: of a larger mail only the beginning is fetched.
+            one_by_one: a batch for each mail, so that one which the server does not give is found.
+            leave_out: UID of a mail that the server does not give; it comes without octets. Only with `one_by_one`.
 
         Yields:
             Batches, each with the cursor to save with it; at least one when the cursor has to move.
+
+        Raises:
+            MailboxMissing, MailboxUnavailable: as `examine`.
+            FetchRefused: the server does not give the mails of a batch.
         """
         status = self.examine(mailbox)
         self._uid_next[mailbox] = status.uid_next
@@ -195,8 +205,17 @@ class ImapSession:
                 landmark=landmark,
             )
 
-        for chunk in self._chunks(uids, batch_octets, max_size_octets):
+        for chunk in self._chunks(uids, batch_octets, max_size_octets, leave_out, one_by_one=one_by_one):
             location = (mailbox, status.uid_validity, in_junk)
+            if leave_out in chunk:
+                where = Location(
+                    account=self._account.name, mailbox=mailbox, uid_validity=status.uid_validity, uid=leave_out
+                )
+                words = "the server does not give it; look at it in the mailbox"
+                refused = RawMail(location=where, octets=b"", internal_date=datetime.now(UTC), refused=words)
+                cursor = moved(leave_out + 1)
+                yield Batch(mails=(refused,), cursor=cursor)
+                continue
             fetched = tuple(self._fetch(chunk, location, max_size_octets))
             if fetched:
                 last = fetched[-1]
@@ -240,27 +259,44 @@ class ImapSession:
                 found += [uid for uid in answer if low <= uid <= high]
         return sorted(set(found))
 
-    def _chunks(self, uids: Sequence[int], batch_octets: int, max_size_octets: int) -> Iterator[dict[int, int]]:
+    def _chunks(
+        self, uids: Sequence[int], batch_octets: int, max_size_octets: int, leave_out: int | None, *, one_by_one: bool
+    ) -> Iterator[dict[int, int]]:
+        """UIDs with the sizes of their mails, in batches; a mail to be left out has a batch of its own."""
+        at_once, count = (1, 1) if one_by_one else (_SIZE_CHUNK, _BATCH_COUNT)
         chunk: dict[int, int] = {}
-        for start in range(0, len(uids), _SIZE_CHUNK):
-            asked = uids[start : start + _SIZE_CHUNK]
-            with _translated(self._account):
-                answer = self._client.fetch(asked, ["RFC822.SIZE"])
+        for start in range(0, len(uids), at_once):
+            asked = uids[start : start + at_once]
+            with self._refusals(asked):
+                answer = self._client.fetch(asked, ["RFC822.SIZE"]) if asked != [leave_out] else {}
             for uid in asked:
                 # A UID that vanished since SEARCH is no error: its mail was deleted or moved away.
                 size = min(int(answer.get(uid, {}).get(b"RFC822.SIZE", 0)), max_size_octets)
-                if chunk and (sum(chunk.values()) + size > batch_octets or len(chunk) >= _BATCH_COUNT):
+                if chunk and (sum(chunk.values()) + size > batch_octets or len(chunk) >= count):
                     yield chunk
                     chunk = {}
                 chunk[uid] = int(answer.get(uid, {}).get(b"RFC822.SIZE", 0))
         if chunk:
             yield chunk
 
+    @contextmanager
+    def _refusals(self, uids: Sequence[int]) -> Iterator[None]:
+        """What the server itself says against giving these mails becomes FetchRefused."""
+        with _translated(self._account):
+            try:
+                yield
+            except IMAP4.error as problem:
+                # imaplib tells of a broken connection by an error of the same kind.
+                if any(sign in str(problem) for sign in _BROKEN_OFF):
+                    raise
+                words = f"account {self._account.name}: {self._account.imap.host} does not give a mail ({problem})"
+                raise FetchRefused(words, uids) from problem
+
     def _fetch(self, sizes: dict[int, int], location: tuple[str, int, bool], max_size_octets: int) -> Iterator[RawMail]:
         mailbox, uid_validity, in_junk = location
         large = [uid for uid, size in sizes.items() if size > max_size_octets]
         whole = [uid for uid in sizes if uid not in large]
-        with _translated(self._account):
+        with self._refusals(tuple(sizes)):
             answer = self._client.fetch(whole, ["BODY.PEEK[]", "INTERNALDATE"]) if whole else {}
             if large:
                 answer.update(self._client.fetch(large, [f"BODY.PEEK[]<0.{max_size_octets}>", "INTERNALDATE"]))

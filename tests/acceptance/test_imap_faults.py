@@ -7,9 +7,10 @@ made by hand.
 from __future__ import annotations
 
 import random
+import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -20,11 +21,12 @@ import pytest
 from mailbot.app import load_shown, make_policy, open_store
 from mailbot.config import load_config
 from mailbot.demo.servers import SmtpSink
-from mailbot.errors import MailboxUnavailable
+from mailbot.errors import MailboxUnavailable, StoreUnavailable
 from mailbot.filing import Store
 from mailbot.model import OutgoingState
 from mailbot.pipeline import Classifies, Parts
 from mailbot.worker import Worker
+from tests.acceptance.commands import mailbot
 from tests.acceptance.deployment import Deployment, acknowledgements, header, wrote
 from tests.conftest import running
 from tests.servers import Dovecot, DovecotAccount, dovecot
@@ -267,3 +269,46 @@ def test_the_clock_jumps(begin: Callable[..., Intake], dovecot_server: Dovecot, 
     intake.account.deliver_many([some_mail(3)])
     intake.heal()
     intake.assert_each_once(3)
+
+
+def test_a_mail_that_the_server_does_not_give_holds_up_no_other(
+    begin: Callable[..., Intake], dovecot_server: Dovecot
+) -> None:
+    intake = begin(dovecot_server)
+    intake.account.deliver_many([some_mail(number) for number in range(1, 6)])
+    with intake.account.connect() as client:
+        client.select_folder("INBOX", readonly=True)
+    # Dovecot breaks off as soon as somebody asks for the third one.
+    third = sorted(path for part in ("new", "cur") for path in (intake.account._folder("INBOX") / part).iterdir())[2]
+    mode = third.stat().st_mode
+    third.chmod(0)
+    for _ in range(6):
+        intake.once()
+    with intake.store.read() as tx:
+        assert tx.records.count() == 4
+        (parked,) = tx.mails.parked()
+    assert (parked.stage, parked.where) == ("intake", "INBOX, UID 3")
+    assert "does not give it" in parked.error
+    assert intake.worker.problems == ()
+    # It is mended, and asked for again.
+    third.chmod(mode)
+    done = mailbot("retry", "-c", intake.deployment.config)
+    assert done.out.startswith("1 parked mail will be handled again")
+    intake.heal()
+    intake.assert_each_once(5)
+
+
+def test_the_store_is_locked(
+    begin: Callable[..., Intake], dovecot_server: Dovecot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mailbot.filing.database._LOCK_WAIT_S", 0.2)
+    intake = begin(dovecot_server)
+    intake.account.deliver_many([some_mail(1)])
+    with closing(sqlite3.connect(intake.deployment.folder / "mailbot.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        intake.once()
+        assert {type(problem) for problem in intake.worker.problems} == {StoreUnavailable}
+        other.execute("ROLLBACK")
+    intake.account.deliver_many([some_mail(2)])
+    intake.heal()
+    intake.assert_each_once(2)
