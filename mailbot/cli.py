@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Annotated, Any
@@ -391,6 +392,83 @@ def check(as_json: JsonOption = False, config: ConfigOption = DEFAULT_CONFIG) ->
                 console.out.print(tables.finding(finding), soft_wrap=True)
     if wrong:
         raise typer.Exit(1 if all(finding.may_pass for finding in wrong) else 2)
+
+
+@app.command(name="import")
+def import_(
+    paths: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[PATH…]", help="An mbox, a Maildir, a folder of .eml files, a .eml file, or -."),
+    ] = None,
+    mailbox: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Instead of files: a mailbox (folder) of an account.")
+    ] = None,
+    account: Annotated[str | None, typer.Option(metavar="NAME", help="The account; the first, by default.")] = None,
+    since: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], metavar="DATE", help="Leave out what is older.")
+    ] = None,
+    as_json: JsonOption = False,
+    config: ConfigOption = DEFAULT_CONFIG,
+) -> None:
+    """File mail from an archive; nobody is answered.
+
+    What is known already is left alone, so an import that was broken off can be started again. It may run beside a
+    worker, which then files what is imported. The digest counts such mail and does not list it.
+    """
+    from mailbot import importing
+
+    settings = load_config(config)
+    by_name = {each.name: each for each in settings.account}
+    if account is not None and account not in by_name:
+        raise ConfigError([f"--account {account}: no such account; there are {', '.join(by_name)}"])
+    if bool(paths) == (mailbox is not None):
+        raise ConfigError(["give either files to import, or --mailbox"])
+    chosen = by_name[account] if account is not None else settings.account[0]
+    start = None if since is None else since.replace(tzinfo=settings.time_zone).astimezone(UTC)
+    with _filing(settings) as (store, handle, watch):
+        if mailbox is not None:
+            done = importing.from_mailbox(
+                chosen,
+                mailbox,
+                store,
+                handle,
+                since=start,
+                batch_octets=settings.intake.batch_octets,
+                max_size_octets=settings.intake.max_size_octets,
+                watch=watch,
+            )
+        else:
+            done = importing.from_files(
+                paths or [], sys.stdin.buffer, store, handle, account=chosen.name, since=start, watch=watch
+            )
+    for problem in done.problems:
+        console.complain(problem)
+    if as_json:
+        console.print_json({"seen": done.seen, "new": done.new, "unreadable": len(done.problems)})
+    else:
+        waits = "; the mailbot that is at work files them" if done.by_worker and done.new else ""
+        console.out.print(f"{done.seen:,} mails looked at, {done.new:,} of them new{waits}.", highlight=False)
+    if done.problems:
+        raise typer.Exit(1)
+
+
+@contextmanager
+def _filing(settings: Config) -> Iterator[tuple[Any, Any, Any]]:
+    """A store, what files the mail that is kept in it, and a progress bar."""
+    from mailbot.app import load_parts, load_shown, open_store
+    from mailbot.worker import Worker
+
+    keep_memory_flat()
+    console.log_to_stderr(settings.model_copy(update={"log": settings.log.model_copy(update={"level": "warning"})}))
+    shown = load_shown(settings)
+    store = open_store(settings, shown.campaign)
+    try:
+        with console.progress_bar() as watch:
+            # Made only when it is needed: beside another worker nothing is filed here.
+            worker = cache(lambda: Worker(shown, store, cache(lambda: load_parts(shown)), dry_run=True))
+            yield store, lambda: worker().handle_pending(), watch
+    finally:
+        store.close()
 
 
 @app.command()

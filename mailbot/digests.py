@@ -28,6 +28,7 @@ def gather(tx: Transaction, start: datetime, end: datetime, shown: Shown) -> Dig
         parked=tx.mails.parked(),
         failed_replies=tx.outbox.failures(start, end),
         totals=tx.records.totals(),
+        archived=tx.records.archived_between(start, end),
         notices=tuple(f"Since {_moment(since, shown)}: {text}" for text, since in tx.journal.notices()),
     )
 
@@ -39,7 +40,7 @@ def _moment(when: datetime, shown: Shown) -> str:
 
 def has_content(digest: Digest) -> bool:
     """Whether there is anything to say."""
-    return bool(digest.records or digest.parked or digest.failed_replies or digest.notices)
+    return bool(digest.records or digest.archived or digest.parked or digest.failed_replies or digest.notices)
 
 
 def make(digest: Digest, shown: Shown) -> Outgoing:

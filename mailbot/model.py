@@ -408,6 +408,10 @@ class History:
     answers: tuple[str, ...] = ()
 
 
+#: why mail from an archive is not answered; digests count such mail and do not list it
+ARCHIVE = "no reply: archive"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Acknowledgement:
     """Whether, to whom and with what this mail is answered, and why."""
@@ -528,6 +532,8 @@ class Digest:
     period: date
     #: filed in the period, oldest first
     records: tuple[Record, ...]
+    #: mails from an archive that were filed in the period; they are not listed
+    archived: int = 0
     #: filed earlier, their replies still waiting for the coordinator's word
     held: tuple[Record, ...] = ()
     parked: tuple[ParkedMail, ...] = ()

@@ -13,6 +13,7 @@ from mailbot.config import Config
 from mailbot.errors import MailbotError, TransientError
 from mailbot.filing import Store, Transaction
 from mailbot.model import (
+    ARCHIVE,
     Acknowledgement,
     Classification,
     Decision,
@@ -209,7 +210,7 @@ def _for_old(
     if acknowledgement.decision is Decision.NEVER:
         return acknowledgement
     if mail.archive:
-        return Acknowledgement(decision=Decision.NEVER, guard=None, reason="no reply: archive", to=None, template=None)
+        return Acknowledgement(decision=Decision.NEVER, guard=None, reason=ARCHIVE, to=None, template=None)
     # A mailbox restored from a backup may give every mail the day of its return: its own Date then tells.
     age = now - min(mail.internal_date, written_at or mail.internal_date)
     if acknowledgement.decision is Decision.SEND and age > timedelta(days=config.acknowledge.max_age_days):

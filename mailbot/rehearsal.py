@@ -137,6 +137,7 @@ def _digest(records: tuple[Record, ...], campaign: Campaign, templates: Template
         end=_NOW,
         period=_NOW.date(),
         records=records,
+        archived=len(records),
         parked=(parked,) if records else (),
         failed_replies=(FailedReply(to=_PERSON.addr_spec, reference="", error="an error"),) if records else (),
         totals=tuple((aim.key, len(records)) for aim in campaign.aims),

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Row, Select, bindparam, func, insert, select,
 
 from mailbot.filing.schema import campaign_state, contribution, contribution_aim, inserted_id, outgoing, record
 from mailbot.model import (
+    ARCHIVE,
     Acknowledgement,
     Campaign,
     Classification,
@@ -120,8 +121,20 @@ class Records:
         return next(iter(self._load(_RECORDS.where(record.c.number == number))), None)
 
     def between(self, start: datetime, end: datetime) -> tuple[Record, ...]:
-        """Records filed at `start` or later and before `end`, oldest first."""
-        return self._load(_RECORDS.where(record.c.filed_at >= start, record.c.filed_at < end))
+        """Records filed at `start` or later and before `end`, oldest first, without those from an archive."""
+        return self._load(
+            _RECORDS.where(record.c.filed_at >= start, record.c.filed_at < end, record.c.reason != ARCHIVE)
+        )
+
+    def archived_between(self, start: datetime, end: datetime) -> int:
+        """How many mails from an archive were filed at `start` or later and before `end`."""
+        archived = select(func.count()).select_from(record)
+        return (
+            self._connection.scalar(
+                archived.where(record.c.filed_at >= start, record.c.filed_at < end, record.c.reason == ARCHIVE)
+            )
+            or 0
+        )
 
     def held_before(self, moment: datetime) -> tuple[Record, ...]:
         """Records filed before `moment` whose acknowledgement still waits for the coordinator's word."""

@@ -228,6 +228,7 @@ def _values(digest: Digest, campaign: Campaign, writer: _Writer) -> dict[str, ob
     ]
     contributors = {each.from_addr_spec or each.who for each in records if each.contributions}
     return {
+        "archived": digest.archived,
         "campaign": campaign,
         "checks": _checks(digest, writer),
         "contribution_count": sum(len(each.contributions) for each in records),
