@@ -9,7 +9,7 @@ UV     := $(shell command -v uv 2>/dev/null)
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export UV_NO_PROGRESS = 1
 
-.PHONY: help demo test lint benchmark encoder lock clean
+.PHONY: help demo test lint benchmark soak fuzz encoder lock clean
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -31,6 +31,12 @@ benchmark: $(VENV)/installed ## speed, memory and how good the classifier is (so
 	$(BIN)/python -m benchmarks.memory
 	$(BIN)/python -m benchmarks.classification
 	$(BIN)/python -m benchmarks.speed
+
+soak: $(VENV)/installed ## 20,000 mails in ten minutes of random faults; prints what became of them
+	$(BIN)/python -m benchmarks.soak $(ARGS)
+
+fuzz: $(VENV)/installed ## mutated mails into reading, for five minutes; writes what it finds to fuzz/
+	$(BIN)/python -m benchmarks.fuzz $(ARGS)
 
 encoder: ## builds the encoder that ships, anew (an hour, needs torch)
 	$(PYTHON) -m venv .venv-encoder
