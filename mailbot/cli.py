@@ -377,9 +377,20 @@ def retry(config: ConfigOption = DEFAULT_CONFIG) -> None:
 
 
 @app.command()
-def check(as_json: JsonOption = False, config: ConfigOption = DEFAULT_CONFIG) -> None:
-    """Check settings, rules, templates, store and both servers; says what to do about what is wrong."""
-    from mailbot import doctor, tables
+def check(
+    probe: Annotated[
+        bool, typer.Option("--probe", help="Also send each account a mail of its own, and wait for it.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="With --probe: write what it finds out without asking.")] = False,
+    as_json: JsonOption = False,
+    config: ConfigOption = DEFAULT_CONFIG,
+) -> None:
+    """Check settings, rules, templates, store and both servers; says what to do about what is wrong.
+
+    Nothing is changed. With --probe each account gets a mail of its own; from what its server writes on it, mailbot
+    learns whose Authentication-Results to believe, and offers to write that into the configuration.
+    """
+    from mailbot import doctor, probing, tables
 
     wrong = []
     with console.progress_bar() as watch:
@@ -390,6 +401,20 @@ def check(as_json: JsonOption = False, config: ConfigOption = DEFAULT_CONFIG) ->
                 console.print_json({"light": finding.light, "what": finding.what, "words": finding.words})
             else:
                 console.out.print(tables.finding(finding), soft_wrap=True)
+    if probe and not wrong:
+        if not as_json:
+            console.remark("Sending the probe, and waiting for up to two minutes ...")
+        for finding, account, authserv_id in doctor.probe(config):
+            if finding.light is doctor.Light.RED:
+                wrong.append(finding)
+            if as_json:
+                console.print_json({"light": finding.light, "what": finding.what, "words": finding.words})
+            else:
+                console.out.print(tables.finding(finding), soft_wrap=True)
+            question = f'Write authserv_id = "{authserv_id}" into {config}?'
+            if authserv_id and (yes or (sys.stdin.isatty() and typer.confirm(question))):
+                probing.write_authserv_id(config, account, authserv_id)
+                console.remark(f"{config}: authserv_id of {account.name} is written.")
     if wrong:
         raise typer.Exit(1 if all(finding.may_pass for finding in wrong) else 2)
 

@@ -70,6 +70,7 @@ class OutgoingKind(StrEnum):
     ACKNOWLEDGEMENT = "acknowledgement"
     DIGEST = "digest"
     ALERT = "alert"
+    PROBE = "probe"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -177,6 +177,11 @@ class Records:
         """How many mails are filed."""
         return self._connection.scalar(select(func.count()).select_from(record)) or 0
 
+    def last_filed_at(self) -> datetime | None:
+        """When the last mail was filed; None when none is."""
+        last: datetime | None = self._connection.scalar(select(func.max(record.c.filed_at)))
+        return last
+
     def totals(self) -> tuple[tuple[str, int], ...]:
         """Contributions for each aim since the campaign began, in the campaign's order."""
         rows = self._connection.execute(select(contribution_aim.c.aim, func.count()).group_by(contribution_aim.c.aim))

@@ -119,6 +119,31 @@ class ImapSession:
             uid_next = answer.get(b"UIDNEXT") or max(self._client.search("ALL"), default=0) + 1
             return MailboxStatus(uid_validity=int(answer[b"UIDVALIDITY"]), uid_next=int(uid_next))
 
+    def head_of(self, mailbox: str, message_id: str) -> bytes | None:
+        """The headers of the mail with this Message-ID; None when the mailbox has none.
+
+        Raises:
+            MailboxMissing, MailboxUnavailable: as `examine`.
+        """
+        self.examine(mailbox)
+        with _translated(self._account):
+            uids = self._client.search(["HEADER", "Message-ID", message_id])
+        return next(iter(self._heads(uids[-1:])), None)
+
+    def recent_heads(self, mailbox: str, count: int) -> tuple[bytes, ...]:
+        """The headers of the last mails in a mailbox.
+
+        Raises:
+            MailboxMissing, MailboxUnavailable: as `examine`.
+        """
+        status = self.examine(mailbox)
+        return self._heads(self._uids(max(status.uid_next - count, 1), status)[-count:])
+
+    def _heads(self, uids: Sequence[int]) -> tuple[bytes, ...]:
+        with _translated(self._account):
+            answer = self._client.fetch(uids, ["BODY.PEEK[HEADER]"]) if uids else {}
+        return tuple(items.get(b"BODY[HEADER]", b"") for items in answer.values())
+
     @property
     def can_idle(self) -> bool:
         """The server tells of new mail by itself (RFC 2177)."""

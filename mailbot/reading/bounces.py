@@ -42,7 +42,9 @@ _SUBJECT = re.compile(
     r"no se pudo entregar|nelivra"
 )
 _ADDR_SPEC = re.compile(r"[^\s<>()\[\]\",;:@\\]{1,64}@[^\s<>()\[\]\",;:@\\]{1,255}")
-_MESSAGE_ID = re.compile(r"(?im)^[>\s]{0,10}Message-ID:\s*(<[^<>\s]{1,900}>)")
+_MESSAGE_ID = re.compile(r"(?im)^[>\s]{0,10}Message-ID:\s*(<[\x21-\x3b\x3d\x3f-\x7e]{1,900}>)")
+#: RFC 5322 section 3.6.4, as we write them; one with anything else is none of ours
+_MSG_ID = re.compile(r"<[\x21-\x3b\x3d\x3f-\x7e]{1,900}>")
 #: an SMTP reply (RFC 5321 section 4.2) with or without an enhanced status code (RFC 3463)
 _REPLY = re.compile(
     r"(?<![\d.])[45]\d\d[ -]#?[45]\.\d{1,3}\.\d{1,3}\b.{3,}|(?m:(?:^[\s>*]*|: ?)[45]\d\d[ -][<A-Za-z].{3,})"
@@ -151,7 +153,8 @@ def _returned_id(root: Part) -> str:
     """The Message-ID of the mail that came back; "" when it is not shown."""
     for part in root.walk():
         if part is not root and part.get("Message-ID") and part.get("From"):
-            return str(part["Message-ID"]).strip()
+            found = _MSG_ID.fullmatch(str(part["Message-ID"]).strip())
+            return found[0] if found else ""
     for part in root.walk():
         if not part.is_multipart() and part.get_content_maintype() in ("text", "message"):
             found = _MESSAGE_ID.search(_decoded(part))

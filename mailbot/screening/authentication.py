@@ -67,6 +67,19 @@ def authentication(message: Message, authserv_id: str | None) -> Authentication:
     return Authentication(passed=_passed(message, found[0]), failed=_failed(first))
 
 
+def authserv_id_of(value: str) -> str:
+    """Whose results an Authentication-Results header holds; "" when that cannot be read.
+
+    Source:
+        RFC 8601 section 2.5
+    """
+    try:
+        header = AuthenticationResultsHeader.parse(f"Authentication-Results: {' '.join(value[:_READ].split())}")
+    except Exception:
+        return ""
+    return header.authserv_id or ""
+
+
 def _believed(message: Message, authserv_id: str) -> Iterator[list[_Result]]:
     for value in message.header_all(_HEADER)[:_MOST]:
         try:
