@@ -6,7 +6,7 @@ Owns the comparison of addr-specs. Must not know mails, or what follows from a c
 from __future__ import annotations
 
 from contextlib import suppress
-from functools import cache
+from functools import cache, lru_cache
 
 from publicsuffixlist import PublicSuffixList
 
@@ -53,6 +53,11 @@ def organisational_domain(addr_spec: str) -> str:
     # Bounded as in RFC 5321 section 4.5.3.1.2: Python's idna codec takes quadratic time.
     if not at or not 0 < len(domain) <= 255:
         return ""
+    return _registered(domain)
+
+
+@lru_cache(maxsize=4096)
+def _registered(domain: str) -> str:
     with suppress(UnicodeError):  # no name of the DNS is compared as it is written
         domain = domain.encode("idna").decode("ascii")
     return _suffixes().privatesuffix(domain) or domain
