@@ -314,7 +314,6 @@ class OutboxRows:
         if not message_id.startswith(_OUR_IDS):
             return False
         return self._connection.scalar(_OURS, {"message_id": message_id}) is not None
-        )
 
     def latest_digest(self) -> Outgoing | None:
         """The last digest that was made."""
