@@ -542,11 +542,11 @@ def init(
         ),
     ],
     imap_host: Annotated[
-        str, typer.Option(prompt="IMAP server", help="Where the mail is read, such as imap.example.org.")
-    ],
+        str | None, typer.Option(help="Where the mail is read, such as imap.example.org; found out where it can be.")
+    ] = None,
     smtp_host: Annotated[
-        str, typer.Option(prompt="SMTP server", help="Where answers are sent, such as smtp.example.org.")
-    ],
+        str | None, typer.Option(help="Where answers are sent, such as smtp.example.org; found out where it can be.")
+    ] = None,
     campaign: Annotated[
         str, typer.Option(prompt="Campaign's name", help="As people know it; stands in every answer and digest.")
     ],
@@ -560,7 +560,11 @@ def init(
     """Write config.toml and rules/campaign.toml for a mailbox of yours; asks for what no option gives."""
     from mailbot.setup import Answers, next_steps, write_deployment
 
+    servers = None
+    if imap_host is None or smtp_host is None:
+        servers, imap_host, smtp_host = _servers(address, imap_host, smtp_host)
     answers = Answers(
+        servers=servers,
         address=address,
         coordinator_name=coordinator_name,
         coordinator_address=coordinator_address,
@@ -573,6 +577,22 @@ def init(
     for path in written:
         console.out.print(f"written: {path}", highlight=False, markup=False)
     console.out.print(next_steps(*written), highlight=False, markup=False, soft_wrap=True)
+
+
+def _servers(address: str, imap_host: str | None, smtp_host: str | None) -> tuple[Any, str, str]:
+    """What could be found out about the servers, and their hosts as the operator confirms them."""
+    from mailbot.finding import find_servers
+
+    console.remark("Looking for the servers ...")
+    found = find_servers(address)
+    if found is not None:
+        console.remark(f"Found: {found.imap_host} and {found.smtp_host} ({found.how}).")
+        if found.oauth == "microsoft":
+            console.remark("Microsoft takes no passwords: see docs/deploying.md, section Microsoft 365.")
+    imap = imap_host or typer.prompt("IMAP server", default=found.imap_host if found else None)
+    smtp = smtp_host or typer.prompt("SMTP server", default=found.smtp_host if found else None)
+    as_found = found is not None and (imap, smtp) == (found.imap_host, found.smtp_host)
+    return (found if as_found else None), imap, smtp
 
 
 @app.command()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from mailbot.campaign import load_campaign
 from mailbot.config import SHIPPED, load_config
 from mailbot.errors import ConfigError
+from mailbot.finding import Servers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +25,8 @@ class Answers:
     smtp_host: str
     campaign: str
     prefix: str
+    #: the servers' ports and security where they are not the usual ones
+    servers: Servers | None = None
 
 
 def write_deployment(folder: Path, answers: Answers) -> tuple[Path, Path]:
@@ -38,7 +42,7 @@ def write_deployment(folder: Path, answers: Answers) -> tuple[Path, Path]:
     for path in (config, campaign):
         if path.exists():
             raise ConfigError([f"{path} is there already; move it away, or change it by hand"])
-    own = {
+    own: dict[tuple[str, str], str | int] = {
         ("coordinator", "name"): answers.coordinator_name,
         ("coordinator", "address"): answers.coordinator_address,
         ("account", "address"): answers.address,
@@ -49,6 +53,8 @@ def write_deployment(folder: Path, answers: Answers) -> tuple[Path, Path]:
         ("account.smtp", "username"): answers.address,
         ("account.smtp", "password_env"): "MAILBOT_PASSWORD",
     }
+    if answers.servers is not None:
+        own |= _unusual(answers.servers)
     texts = {
         config: _with(own, (SHIPPED / "config.example.toml").read_text("utf-8")),
         campaign: _with(
@@ -88,13 +94,35 @@ def next_steps(config: Path, campaign: Path) -> str:
     )
 
 
-def _with(values: dict[tuple[str, str], str], text: str) -> str:
+def _unusual(servers: Servers) -> dict[tuple[str, str], str | int]:
+    """Keys for ports and security, where the defaults are not right."""
+    found: dict[tuple[str, str], str | int] = {}
+    for section, security, port in (
+        ("imap", servers.imap_security, servers.imap_port),
+        ("smtp", servers.smtp_security, servers.smtp_port),
+    ):
+        usual_security, ports = _USUAL[section]
+        if security != usual_security:
+            found[f"account.{section}", "security"] = security
+        if port != ports[security]:
+            found[f"account.{section}", "port"] = port
+    return found
+
+
+#: the security that is the default, and the port that goes with each
+_USUAL: dict[str, tuple[str, dict[str, int]]] = {
+    "imap": ("tls", {"tls": 993, "starttls": 143}),
+    "smtp": ("starttls", {"tls": 465, "starttls": 587}),
+}
+
+
+def _with(values: Mapping[tuple[str, str], str | int], text: str) -> str:
     """The TOML `text` with the values of some keys replaced, comments and all else as they are."""
     table, lines = "", []
     for line in text.splitlines():
         if header := re.match(r"\[+([\w.]+)\]+", line):
             table = header[1]
-        key = re.match(r"(\w+) = (\"[^\"]*\")(.*)", line)
+        key = re.match(r"(?:# )?(\w+) = (\"[^\"]*\"|\d+)(.*)", line)
         if key and (table, key[1]) in values:
             # JSON's strings are TOML's basic strings.
             written = f"{key[1]} = {json.dumps(values[table, key[1]], ensure_ascii=False)}"

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from mailbot.classifying.examples import mail_octets
+from mailbot.config import load_config
 from mailbot.demo.servers import SmtpSink
 from mailbot.model import MessageClass, OutgoingState
 from tests.acceptance.commands import mailbot
@@ -437,6 +438,18 @@ def test_init_leaves_no_file_behind_a_wrong_answer(changed: dict[str, str], word
     assert done.code == 2
     assert words in done.err
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_init_finds_the_servers_of_a_known_provider(tmp_path: Path) -> None:
+    answers = {name: value for name, value in ANSWERS.items() if name not in ("--imap-host", "--smtp-host")}
+    answers["--address"] = "pledges@btinternet.com"
+    words = [word for pair in answers.items() for word in pair]
+    # Return takes what was found.
+    done = mailbot("init", tmp_path / "bt", *words, stdin=b"\n\n")
+    assert done.code == 0, done.err
+    (account,) = load_config(tmp_path / "bt" / "config.toml").account
+    assert (account.imap.host, account.smtp.host) == ("mail.btinternet.com", "mail.btinternet.com")
+    assert (account.smtp.security, account.smtp.port, account.imap.port) == ("tls", 465, 993)
 
 
 def test_init_never_writes_over_a_file(tmp_path: Path) -> None:

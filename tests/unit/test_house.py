@@ -27,6 +27,7 @@ ALONE = {
     "transformers": ("build_encoder.py",),
     "publicsuffixlist": ("addresses.py",),
     "authlib": ("oauth.py",),
+    "dns": ("finding.py",),
     "requests": ("oauth.py",),
     "authres": ("screening/authentication.py",),
     "flufl": ("reading/bounces.py",),
