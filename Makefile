@@ -27,6 +27,7 @@ lint: $(VENV)/installed ## style, types
 
 benchmark: $(VENV)/installed ## speed, memory and how good the classifier is (some minutes)
 	$(BIN)/python -m benchmarks.intake
+	$(BIN)/python -m benchmarks.peers
 	$(BIN)/python -m benchmarks.latency
 	$(BIN)/python -m benchmarks.memory
 	$(BIN)/python -m benchmarks.classification
